@@ -1,0 +1,86 @@
+/*
+ * JSON in and out: request bodies into the structs of the index, results into reply bodies. The
+ * only module that knows jansson. What it checks is form (types, presence, sizes of what is kept
+ * as JSON); what values mean is checked by the operations.
+ */
+#ifndef SIGNPOST_CODEC_H
+#define SIGNPOST_CODEC_H
+
+#include "error.h"
+#include "index/index.h"
+#include "text.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* --- in: each returns 0 or an error with its fault. Bodies are UTF-8 JSON objects. Strings of the
+ * result point into the `json`, which codec_free() frees, or into `body`. --------------------- */
+
+struct json; /* a parsed body */
+
+void codec_free(struct json *json); /* NULL is fine */
+
+/* What jansson refuses (syntax, duplicate members, NUL, bad UTF-8, too deep) is ERROR_BAD_JSON
+ * with line and column. A member of the wrong type is ERROR_BAD_REQUEST and named. `null` counts as
+ * absent. `body` must stay as long as the json. */
+int codec_parse(const char *body, size_t size, struct json **ret_json, struct fault *ret_fault);
+
+int codec_read_register(
+    struct json *json, struct register_request *ret_request, struct fault *ret_fault);
+int codec_read_heartbeat(
+    struct json *json, struct heartbeat_request *ret_request, struct fault *ret_fault);
+
+/* `to` is not in the body and left NULL. `body` is the exact bytes of the member in the request. */
+int codec_read_message(struct json *json, struct send_request *ret_request, struct fault *ret_fault);
+
+/* since, after, wait, limit of POST /events. */
+int codec_read_events(struct json *json, struct poll_request *ret_request, struct fault *ret_fault);
+
+/* Checks shared with the query of GET. `limit` 1 to `max`, `wait` 0 to LIMIT_WAIT_MAX_S. */
+int codec_check_wait(double wait_s, struct fault *ret_fault);
+int codec_check_limit(double limit, size_t max, struct fault *ret_fault);
+int codec_check_cursor(
+    const char *name, const char *text, struct cursor *ret_cursor, struct fault *ret_fault);
+
+/* Does the JSON object `meta` have at its top level every key with that value? Strings are compared
+ * as they are; numbers, true, false and null with their JSON text. */
+struct meta_filter {
+    const char *key;
+    const char *value;
+};
+bool codec_meta_matches(const char *meta, const struct meta_filter *filters, size_t count);
+
+/* --- out: appended to a text ---------------------------------------------------------------- */
+
+void codec_write_string(struct text *out, const char *string); /* quoted and escaped */
+
+/* `{"address", "port", "family"}` */
+void codec_write_you(struct text *out, const struct address *address, unsigned port);
+void codec_write_registered(struct text *out, const struct registered *registered,
+    const struct address *you, unsigned port);
+void codec_write_heartbeat(struct text *out, const struct heartbeat *heartbeat,
+    const struct address *you, unsigned port);
+void codec_write_node(struct text *out, const struct node_view *node);
+void codec_write_sent(struct text *out, const struct sent *sent);
+
+/* A poll's pieces are gathered while it is answered (comma-separated), then put together. */
+struct poll_pieces {
+    struct text nodes, gone, messages;
+};
+
+void codec_add_gone(struct text *gone, const char *id);
+void codec_add_node(struct text *nodes, const struct node_view *node);
+void codec_add_message(struct text *messages, const struct message_view *message);
+void codec_write_list(
+    struct text *out, const struct poll_pieces *pieces, const struct poll_result *result);
+void codec_write_mail(
+    struct text *out, const struct poll_pieces *pieces, const struct poll_result *result);
+void codec_write_events(
+    struct text *out, const struct poll_pieces *pieces, const struct poll_result *result);
+void codec_write_problem(struct text *out, const struct fault *fault);
+
+/* For index_config.undeliverable_body. */
+size_t codec_undeliverable_body(
+    const struct index_undeliverable *about, char *ret_body, size_t size);
+
+#endif

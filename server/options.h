@@ -1,0 +1,53 @@
+/*
+ * The options of signpostd, from the command line and the environment: one table drives parsing,
+ * the environment's names, and --help.
+ */
+#ifndef SIGNPOST_OPTIONS_H
+#define SIGNPOST_OPTIONS_H
+
+#include "error.h"
+#include "log.h"
+#include "net/address.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define OPTIONS_LIST_MAX 32 /* values of one repeatable option */
+
+struct listen_address {
+    struct address address;
+    uint16_t port; /* 0: any free one */
+};
+
+struct options {
+    struct listen_address listen[OPTIONS_LIST_MAX];
+    size_t listen_count; /* never 0 after parsing */
+    const char *db;
+    bool open;
+    bool full_durability;
+    struct address_range trust_proxy[OPTIONS_LIST_MAX];
+    size_t trust_proxy_count;
+    const char *cors_origin[OPTIONS_LIST_MAX];
+    size_t cors_origin_count; /* 0: any */
+    double rate;
+    size_t max_nodes, max_nodes_per_address;
+    size_t max_waiters, max_waiters_per_address;
+    size_t max_connections, max_connections_per_address;
+    enum log_level log_level;
+    bool log_json;
+    bool check_config; /* --check-config: parse, say so, exit 0 */
+};
+
+enum options_verdict {
+    OPTIONS_RUN,
+    OPTIONS_DONE,  /* --help or --version was printed to stdout: exit 0 */
+    OPTIONS_WRONG  /* one line was written to `ret_fault`: exit 2 */
+};
+
+/* Strings of the result point into argv and the environment. A value on the command line replaces
+ * that of the environment; a repeatable option given there replaces the whole list. */
+enum options_verdict options_parse(
+    int argc, char **argv, struct options *ret_options, struct fault *ret_fault);
+
+#endif
