@@ -31,7 +31,8 @@ int codec_read_heartbeat(
     struct json *json, struct heartbeat_request *ret_request, struct fault *ret_fault);
 
 /* `to` is not in the body and left NULL. `body` is the exact bytes of the member in the request. */
-int codec_read_message(struct json *json, struct send_request *ret_request, struct fault *ret_fault);
+int codec_read_message(
+    struct json *json, struct send_request *ret_request, struct fault *ret_fault);
 
 /* since, after, wait, limit of POST /events. */
 int codec_read_events(struct json *json, struct poll_request *ret_request, struct fault *ret_fault);
@@ -58,8 +59,8 @@ void codec_write_string(struct text *out, const char *string); /* quoted and esc
 void codec_write_you(struct text *out, const struct address *address, unsigned port);
 void codec_write_registered(struct text *out, const struct registered *registered,
     const struct address *you, unsigned port);
-void codec_write_heartbeat(struct text *out, const struct heartbeat *heartbeat,
-    const struct address *you, unsigned port);
+void codec_write_heartbeat(
+    struct text *out, const struct heartbeat *heartbeat, const struct address *you, unsigned port);
 void codec_write_node(struct text *out, const struct node_view *node);
 void codec_write_sent(struct text *out, const struct sent *sent);
 

@@ -55,18 +55,19 @@ enum error {
 
 /* One thing that went wrong: what a caller of an operation is told. */
 struct fault {
-    int error;         /* 0, or an enum error */
-    int retry_after_s; /* 0: nothing is said of when to come back */
+    int error;          /* 0, or an enum error */
+    int retry_after_s;  /* 0: nothing is said of when to come back */
     const char *action; /* what mends it: "register", "retry", "reset", or NULL; static */
-    char detail[256];  /* a sentence that says what was wrong and what to do */
+    char detail[256];   /* a sentence that says what was wrong and what to do */
 };
 
-/* Fills `ret_fault` with a formatted sentence; returns `error`, so that `return fault_set(...)` reads well. */
+/* Fills `ret_fault` with a formatted sentence; returns `error`, so that `return fault_set(...)`
+ * reads well. */
 int fault_set(struct fault *ret_fault, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-const char *error_code(int error);   /* "id_taken"; static */
-const char *error_title(int error);  /* static */
+const char *error_code(int error);  /* "id_taken"; static */
+const char *error_title(int error); /* static */
 unsigned error_http_status(int error);
 
 #endif

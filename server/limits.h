@@ -6,15 +6,16 @@
 #define SIGNPOST_LIMITS_H
 
 /* names and values */
-#define LIMIT_ID_CHARS 64           /* node ids, networks, message ids, sessions */
-#define LIMIT_TYPE_CHARS 32         /* message types */
-#define LIMIT_TOKEN_CHARS 43        /* base64url of 256 bits, without padding */
-#define LIMIT_ENDPOINTS 10          /* of one node, as announced */
-#define LIMIT_ENDPOINT_CHARS 300    /* of one endpoint */
-#define LIMIT_SCHEME_CHARS 32       /* of an endpoint's scheme */
+#define LIMIT_ID_CHARS 64        /* node ids, networks, message ids, sessions */
+#define LIMIT_TYPE_CHARS 32      /* message types */
+#define LIMIT_TOKEN_CHARS 43     /* base64url of 256 bits, without padding */
+#define LIMIT_ENDPOINTS 10       /* of one node, as announced */
+#define LIMIT_ENDPOINT_CHARS 300 /* of one endpoint */
+#define LIMIT_SCHEME_CHARS 32    /* of an endpoint's scheme */
 #define LIMIT_META_BYTES 4096
 #define LIMIT_REACH_BYTES 1024
-#define LIMIT_FILTERS 8             /* meta.<key>=<value> in one query */
+#define LIMIT_KEPT_DEPTH 100 /* nesting of meta, reach and bodies: readers have limits too */
+#define LIMIT_FILTERS 8      /* meta.<key>=<value> in one query */
 
 /* leases and polls */
 #define LIMIT_TTL_DEFAULT_S 30
@@ -27,37 +28,38 @@
 #define LIMIT_HEAR_EVERY_MS 100        /* one node or connection hears of the list this often */
 #define LIMIT_EXPIRE_BATCH 256         /* leases or messages ended in one turn of the loop */
 #define LIMIT_TOMBSTONE_S 3600
-#define LIMIT_TOMBSTONES 10000         /* of one network */
-#define LIMIT_PRUNE_EVERY_MS 60000     /* how often old tombstones are looked for */
+#define LIMIT_TOMBSTONES 10000     /* of one network */
+#define LIMIT_PRUNE_EVERY_MS 60000 /* how often old tombstones are looked for */
 
 /* mailboxes */
-#define LIMIT_MESSAGE_BYTES 65536       /* of one body */
+#define LIMIT_MESSAGE_BYTES 65536 /* of one body */
 #define LIMIT_BOX_MESSAGES 64
 #define LIMIT_BOX_BYTES (256 * 1024)
-#define LIMIT_BOX_SENDER_MESSAGES 16    /* of these, from one sender */
+#define LIMIT_BOX_SENDER_MESSAGES 16 /* of these, from one sender */
 #define LIMIT_BOX_SENDER_BYTES (64 * 1024)
-#define LIMIT_BOX_UNDELIVERABLE 128     /* outside the quotas; the newest past this are dropped */
-#define LIMIT_MAIL_MESSAGES 100000      /* in all, those kept for retries included */
+#define LIMIT_BOX_UNDELIVERABLE 128 /* outside the quotas; the newest past this are dropped */
+#define LIMIT_MAIL_MESSAGES 100000  /* in all, those kept for retries included */
 #define LIMIT_MAIL_BYTES (256LL * 1024 * 1024) /* of bodies, in all, on disk */
-#define LIMIT_MAIL_DEFAULT_MESSAGES 100 /* in one reply */
+#define LIMIT_MAIL_DEFAULT_MESSAGES 100        /* in one reply */
 #define LIMIT_MAIL_MAX_MESSAGES 1000
 #define LIMIT_MESSAGE_TTL_MIN_S 1
 #define LIMIT_MESSAGE_TTL_MAX_S 600
-#define LIMIT_RETRY_MEMORY_S 60         /* at least so long a retried message gets the first answer */
+#define LIMIT_RETRY_MEMORY_S 60 /* at least so long a retried message gets the first answer */
 #define LIMIT_UNDELIVERABLE_TTL_S 60
 
 /* requests */
 #define LIMIT_CONNECTION_POOL_BYTES 6144 /* request line and headers of one request */
 #define LIMIT_BODY_BYTES (LIMIT_MESSAGE_BYTES + 4096)
-#define LIMIT_DRAIN_BYTES (4 * 1024 * 1024) /* of a refused body, read so that the reply is seen */
+#define LIMIT_DRAIN_BYTES (4 * 1024 * 1024) /* of a refused body, read so that the reply is seen   \
+                                             */
 #define LIMIT_URL_CHARS 2048
-#define LIMIT_JSON_DEPTH 2048            /* jansson's own */
-#define LIMIT_HEADERS_DEADLINE_MS 10000  /* from connecting to the end of the headers */
+#define LIMIT_JSON_DEPTH 2048           /* jansson's own */
+#define LIMIT_HEADERS_DEADLINE_MS 10000 /* from connecting to the end of the headers */
 #define LIMIT_BODY_DEADLINE_MS 20000
 #define LIMIT_REPLY_DEADLINE_MS 60000
-#define LIMIT_IDLE_MS 75000              /* between two requests of one connection */
-#define LIMIT_STOP_MS 3000               /* from SIGTERM to the last reply */
-#define LIMIT_SOURCES 131072             /* addresses counted one by one */
+#define LIMIT_IDLE_MS 75000  /* between two requests of one connection */
+#define LIMIT_STOP_MS 3000   /* from SIGTERM to the last reply */
+#define LIMIT_SOURCES 131072 /* addresses counted one by one */
 
 /* defaults of options */
 #define LIMIT_DEFAULT_NODES 100000
@@ -66,6 +68,6 @@
 #define LIMIT_DEFAULT_WAITERS_PER_ADDRESS 256
 #define LIMIT_DEFAULT_CONNECTIONS 25000
 #define LIMIT_DEFAULT_CONNECTIONS_PER_ADDRESS 512
-#define LIMIT_DEFAULT_RATE 50            /* requests a second; the burst is twice that */
+#define LIMIT_DEFAULT_RATE 50 /* requests a second; the burst is twice that */
 
 #endif

@@ -41,12 +41,13 @@ struct options {
 
 enum options_verdict {
     OPTIONS_RUN,
-    OPTIONS_DONE,  /* --help or --version was printed to stdout: exit 0 */
-    OPTIONS_WRONG  /* one line was written to `ret_fault`: exit 2 */
+    OPTIONS_DONE, /* --help or --version was printed to stdout: exit 0 */
+    OPTIONS_WRONG /* one line was written to `ret_fault`: exit 2 */
 };
 
-/* Strings of the result point into argv and the environment. A value on the command line replaces
- * that of the environment; a repeatable option given there replaces the whole list. */
+/* Strings of the result point into argv and the environment, those of a list in the environment
+ * into memory that the next call uses again. A value on the command line replaces that of the
+ * environment; a repeatable option given there replaces the whole list. */
 enum options_verdict options_parse(
     int argc, char **argv, struct options *ret_options, struct fault *ret_fault);
 

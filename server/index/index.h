@@ -42,12 +42,12 @@ struct index_undeliverable {
 };
 
 struct index_config {
-    struct store *store;         /* borrowed until index_close() */
-    const struct clock *clock;   /* borrowed, likewise */
-    struct sources *sources;     /* borrowed, likewise: counts nodes by address */
-    size_t max_nodes;            /* 0: no limit */
+    struct store *store;          /* borrowed until index_close() */
+    const struct clock *clock;    /* borrowed, likewise */
+    struct sources *sources;      /* borrowed, likewise: counts nodes by address */
+    size_t max_nodes;             /* 0: no limit */
     size_t max_nodes_per_address; /* 0: no limit */
-    bool open;                   /* no join keys: anyone may register and read */
+    bool open;                    /* no join keys: anyone may register and read */
     /* Writes the body of an `undeliverable` into `ret_body`; returns its length, below `size`. */
     size_t (*undeliverable_body)(
         const struct index_undeliverable *about, char *ret_body, size_t size);
@@ -209,7 +209,7 @@ typedef bool (*message_visit)(const struct message_view *message, void *user);
 
 /* One read of a list, of a mailbox, or of both, which may wait until there is something to say. */
 struct poll_request {
-    bool renew;   /* renews the caller's lease (events) */
+    bool renew;    /* renews the caller's lease (events) */
     double wait_s; /* 0: answered at once */
 
     bool list;
@@ -238,14 +238,13 @@ struct poll_result {
     struct cursor cursor; /* of the list */
     bool reset;
     bool more;
-    bool list_changed; /* this answer speaks of changes: remember when, for heard_ms */
+    bool list_changed;  /* this answer speaks of changes: remember when, for heard_ms */
     struct cursor next; /* of the mailbox */
     bool mail_reset;
     double heartbeat_after_s; /* where `renew` */
 };
 
-typedef void (*poll_done)(
-    const struct fault *fault, const struct poll_result *result, void *user);
+typedef void (*poll_done)(const struct fault *fault, const struct poll_result *result, void *user);
 
 struct poll;
 

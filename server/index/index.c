@@ -1,0 +1,536 @@
+#include "index/internal.h"
+
+#include "limits.h"
+#include "log.h"
+
+#include <inttypes.h>
+#include <nettle/base64.h>
+#include <nettle/sha2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define LOSS_PAUSE_MS 1000 /* after a failed commit, before the next write is tried */
+#define READY_LAG_MS 5000  /* expiry this late means that the index is not keeping up */
+
+/* --- small things --------------------------------------------------------------------------- */
+
+int64_t index_now_ms(const struct index *index)
+{
+    return clock_now_ms(index->config.clock);
+}
+
+double index_jitter(struct index *index, double value, double share)
+{
+    /* xorshift64: good enough to spread clients, and far from any secret. */
+    index->random ^= index->random << 13;
+    index->random ^= index->random >> 7;
+    index->random ^= index->random << 17;
+    double unit = (double)(index->random >> 11) / (double)(1ULL << 53);
+    return value * (1 + share * (2 * unit - 1));
+}
+
+int index_random_bytes(void *ret_bytes, size_t size)
+{
+    return getrandom(ret_bytes, size, 0) == (ssize_t)size ? 0 : ERROR_STORE_FAILED;
+}
+
+void index_make_uuid(char ret_text[37])
+{
+    uint8_t bytes[16] = {0};
+    char *at = ret_text;
+
+    index_random_bytes(bytes, sizeof bytes);
+    bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40); /* RFC 9562, version 4 */
+    bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        at += sprintf(at, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", bytes[i]);
+}
+
+uint64_t index_derive_epoch(
+    const struct index *index, uint64_t number, const void *bytes, size_t size)
+{
+    struct sha256_ctx context;
+    uint64_t epoch;
+    uint8_t digest[sizeof epoch];
+
+    sha256_init(&context);
+    sha256_update(&context, sizeof index->store_epoch, (const uint8_t *)&index->store_epoch);
+    sha256_update(&context, sizeof number, (const uint8_t *)&number);
+    sha256_update(&context, size, bytes);
+    sha256_digest(&context, sizeof digest, digest);
+    memcpy(&epoch, digest, sizeof epoch);
+    return epoch;
+}
+
+bool token_is_well_formed(const char *text)
+{
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    return strlen(text) == LIMIT_TOKEN_CHARS && strspn(text, alphabet) == LIMIT_TOKEN_CHARS;
+}
+
+void token_hash(const char *text, size_t length, uint8_t ret_hash[STORE_HASH_SIZE])
+{
+    struct sha256_ctx context;
+
+    sha256_init(&context);
+    sha256_update(&context, length, (const uint8_t *)text);
+    sha256_digest(&context, STORE_HASH_SIZE, ret_hash);
+}
+
+int id_check(const char *what, const char *text, struct fault *ret_fault)
+{
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    size_t length = strlen(text);
+
+    if (length >= 1 && length <= LIMIT_ID_CHARS && strspn(text, alphabet) == length)
+        return 0;
+    return fault_set(ret_fault, ERROR_BAD_ID,
+        "%s has %zu bytes or a character that is not allowed: use 1 to %d of A-Z a-z 0-9 . _ -",
+        what, length, LIMIT_ID_CHARS);
+}
+
+int timer_start(struct index *index, struct timer *timer)
+{
+    return heap_set(&index->timers, &timer->due, INT64_MAX);
+}
+
+void timer_set(struct index *index, struct timer *timer, int64_t due_ms)
+{
+    /* A timer stays in the heap from the making of its thing to its end, so this cannot fail. */
+    heap_set(&index->timers, &timer->due, due_ms);
+}
+
+void timer_stop(struct index *index, struct timer *timer)
+{
+    heap_remove(&index->timers, &timer->due);
+}
+
+void link_init(struct link *head)
+{
+    head->next = head->previous = head;
+}
+
+void link_add(struct link *head, struct link *link)
+{
+    link->next = head;
+    link->previous = head->previous;
+    head->previous->next = link;
+    head->previous = link;
+}
+
+void link_remove(struct link *link)
+{
+    if (!link->next)
+        return;
+    link->next->previous = link->previous;
+    link->previous->next = link->next;
+    link->next = link->previous = NULL;
+}
+
+bool link_empty(const struct link *head)
+{
+    return head->next == head;
+}
+
+/* --- what is allowed now -------------------------------------------------------------------- */
+
+int index_may_read(const struct index *index, struct fault *ret_fault)
+{
+    if (index->loaded)
+        return 0;
+    fault_set(ret_fault, ERROR_NOT_READY, "the index is reading its store: try again shortly");
+    ret_fault->retry_after_s = 1;
+    ret_fault->action = "retry";
+    return ERROR_NOT_READY;
+}
+
+int index_may_write(const struct index *index, struct fault *ret_fault)
+{
+    int error = index_may_read(index, ret_fault);
+    if (error || index_now_ms(index) >= index->refuse_until_ms)
+        return error;
+    fault_set(ret_fault, ERROR_STORE_FAILED,
+        "the index could not write to its store a moment ago: try again shortly");
+    ret_fault->retry_after_s = 1;
+    ret_fault->action = "retry";
+    return ERROR_STORE_FAILED;
+}
+
+/* --- load, and load again after a loss -------------------------------------------------------- */
+
+/* Rows refer to each other by number; these tables live only while a load runs. */
+struct loading {
+    struct index *index;
+    index_done done;
+    void *user;
+    struct table networks, leases;
+    int error;
+};
+
+static bool same_network_number(const void *item, const void *key)
+{
+    return ((const struct network *)item)->number == *(const int64_t *)key;
+}
+
+static bool same_lease_number(const void *item, const void *key)
+{
+    return ((const struct lease *)item)->number == *(const int64_t *)key;
+}
+
+static void loading_fail(struct loading *loading, int error)
+{
+    if (!loading->error)
+        loading->error = error;
+}
+
+static void loaded_epoch(uint64_t epoch, uint64_t dropped_networks, void *user)
+{
+    struct loading *loading = user;
+    loading->index->store_epoch = epoch;
+    loading->index->dropped_networks = dropped_networks;
+}
+
+static void loaded_network(const struct store_network *row, size_t tombstones, void *user)
+{
+    struct loading *loading = user;
+    struct index *index = loading->index;
+    struct network *network = network_find(index, row->name);
+
+    if (!network)
+        network = network_add(index, row);
+    if (!network ||
+        table_add(&loading->networks, table_hash(&row->number, sizeof row->number), network)) {
+        loading_fail(loading, ERROR_NO_MEMORY);
+        return;
+    }
+    network->number = row->number;
+    network->birth = row->birth;
+    network->seq = row->seq;
+    network->horizon = row->horizon;
+    network->epoch = index_derive_epoch(index, row->birth, row->name, strlen(row->name));
+    network->tombstones = tombstones;
+    network->stored = network->seen = true;
+    if (row->number >= index->next_network)
+        index->next_network = row->number + 1;
+    timer_set(index, &network->prune, index_now_ms(index) + LIMIT_PRUNE_EVERY_MS);
+}
+
+static void loaded_node(const struct store_node *node, void *user)
+{
+    struct loading *loading = user;
+    struct index *index = loading->index;
+    uint64_t number_hash = table_hash(&node->network, sizeof node->network);
+    struct network *network =
+        table_find(&loading->networks, number_hash, same_network_number, &node->network);
+    struct lease *lease = network ? lease_find(index, network, node->id) : NULL;
+
+    if (lease && lease->number != node->number) {
+        lease_free(index, lease);
+        lease = NULL;
+    }
+    bool fresh = !lease;
+    if (!lease && network)
+        lease = lease_add(index, network, node->id, node->number, node->token_hash);
+    if (!lease ||
+        table_add(&loading->leases, table_hash(&node->number, sizeof node->number), lease)) {
+        loading_fail(loading, ERROR_NO_MEMORY);
+        return;
+    }
+    lease->ttl_s = node->ttl_s;
+    lease->listed = node->listed;
+    lease->registered_wall_ms = node->registered_wall_ms;
+    lease->observed_ipv4 = node->observed_ipv4;
+    lease->observed_ipv6 = node->observed_ipv6;
+    lease->seen = true;
+    if (fresh) {
+        lease_renew(index, lease);
+        lease_count_source(
+            index, lease, node->observed_ipv4.family ? &node->observed_ipv4 : &node->observed_ipv6);
+    }
+    if (node->number >= index->next_node)
+        index->next_node = node->number + 1;
+}
+
+static struct box *loading_box(struct loading *loading, int64_t node)
+{
+    struct lease *lease =
+        table_find(&loading->leases, table_hash(&node, sizeof node), same_lease_number, &node);
+    return lease ? box_of(loading->index, lease) : NULL;
+}
+
+static void loaded_box(const struct store_box *row, void *user)
+{
+    struct box *box = loading_box(user, row->node);
+    if (box) {
+        box->seq = row->seq;
+        box->acked = row->acked;
+    }
+}
+
+static void loaded_message(const struct store_message *row, void *user)
+{
+    struct loading *loading = user;
+    struct index *index = loading->index;
+    struct store_message message = *row;
+    struct box *box = row->mark == STORE_SPENT ? NULL : loading_box(loading, row->box);
+    int64_t now_ms = index_now_ms(index);
+
+    /* The wall clock may have been wrong while we were away: no time to live grows by that. */
+    int64_t latest_ms = now_ms + LIMIT_MESSAGE_TTL_MAX_S * 1000LL;
+    message.expires_ms -= index->wall_offset_ms;
+    message.forget_ms -= index->wall_offset_ms;
+    if (message.expires_ms > latest_ms)
+        message.expires_ms = latest_ms;
+    if (message.forget_ms > latest_ms)
+        message.forget_ms = latest_ms;
+    if (!mail_add(index, &message, box))
+        loading_fail(loading, ERROR_NO_MEMORY);
+    if (row->number >= index->next_message)
+        index->next_message = row->number + 1;
+}
+
+static const struct store_loader loader = {
+    .epoch = loaded_epoch,
+    .network = loaded_network,
+    .node = loaded_node,
+    .box = loaded_box,
+    .message = loaded_message,
+};
+
+struct sweep {
+    struct index *index;
+    void *items[LIMIT_EXPIRE_BATCH];
+    size_t count;
+};
+
+static void sweep_lease(void *item, void *user)
+{
+    struct lease *lease = item;
+    struct sweep *sweep = user;
+    if (!lease->seen && sweep->count < LIMIT_EXPIRE_BATCH)
+        sweep->items[sweep->count++] = lease;
+}
+
+/* It was never committed: back to a network that has had no node, and away if nothing needs it. */
+static void sweep_network(void *item, void *user)
+{
+    struct network *network = item;
+    struct sweep *sweep = user;
+
+    if (network->seen)
+        return;
+    network->stored = false;
+    network->seq = network->horizon = 0;
+    network->tombstones = 0;
+    if (!network->nodes && !network->holds && sweep->count < LIMIT_EXPIRE_BATCH)
+        sweep->items[sweep->count++] = network;
+}
+
+/* What memory has and the store does not was part of what was lost. */
+static void sweep_unseen(struct index *index)
+{
+    struct sweep sweep = {.index = index};
+
+    do {
+        sweep.count = 0;
+        table_each(&index->leases, sweep_lease, &sweep);
+        for (size_t i = 0; i < sweep.count; i++)
+            lease_free(index, sweep.items[i]);
+    } while (sweep.count == LIMIT_EXPIRE_BATCH);
+    do {
+        sweep.count = 0;
+        table_each(&index->networks, sweep_network, &sweep);
+        for (size_t i = 0; i < sweep.count; i++)
+            network_free(index, sweep.items[i]);
+    } while (sweep.count == LIMIT_EXPIRE_BATCH);
+}
+
+static void load_done(int error, void *user)
+{
+    struct loading *loading = user;
+    struct index *index = loading->index;
+    struct fault fault;
+
+    table_free(&loading->networks);
+    table_free(&loading->leases);
+    if (!error)
+        error = loading->error;
+    if (!error) {
+        sweep_unseen(index);
+        index->loaded = true;
+    } else {
+        fault_set(&fault, error, "the store could not be read");
+    }
+    if (loading->done)
+        loading->done(error ? &fault : NULL, loading->user);
+    free(loading);
+}
+
+static void unsee_network(void *item, void *user)
+{
+    (void)user;
+    ((struct network *)item)->seen = false;
+}
+
+static void unsee_lease(void *item, void *user)
+{
+    (void)user;
+    ((struct lease *)item)->seen = false;
+    if (((struct lease *)item)->box)
+        ((struct lease *)item)->box->seq = ((struct lease *)item)->box->acked = 0;
+}
+
+void index_load(struct index *index, index_done done, void *user)
+{
+    struct loading *loading = calloc(1, sizeof *loading);
+    if (!loading) {
+        struct fault fault;
+        fault_set(&fault, ERROR_NO_MEMORY, "no memory to read the store");
+        done(&fault, user);
+        return;
+    }
+    loading->index = index;
+    loading->done = done;
+    loading->user = user;
+    index->loaded = false;
+    while (!link_empty(&index->mails))
+        mail_free(index, container_of(index->mails.next, struct mail, all));
+    table_each(&index->networks, unsee_network, NULL);
+    table_each(&index->leases, unsee_lease, NULL);
+    index->store->f->load(index->store, &loader, load_done, loading);
+}
+
+/* The batch is undone in the store: memory goes back to what is committed. Leases keep their
+ * time. */
+static void index_lost(void *user)
+{
+    struct index *index = user;
+
+    index->refuse_until_ms = index_now_ms(index) + LOSS_PAUSE_MS;
+    index_load(index, NULL, NULL);
+}
+
+/* --- open, close, tick ------------------------------------------------------------------------ */
+
+int index_open(const struct index_config *config, struct index **ret_index)
+{
+    struct index *index = calloc(1, sizeof *index);
+
+    if (!index)
+        return ERROR_NO_MEMORY;
+    index->config = *config;
+    index->store = config->store;
+    index->store->lost = index_lost;
+    index->store->lost_user = index;
+    index->next_node = index->next_network = index->next_message = 1;
+    index->wall_offset_ms = clock_wall_ms(config->clock) - clock_now_ms(config->clock);
+    index->refuse_until_ms = INT64_MIN;
+    while (!index->random)
+        index_random_bytes(&index->random, sizeof index->random);
+    link_init(&index->parked);
+    link_init(&index->mails);
+    link_init(&index->woken);
+    *ret_index = index;
+    return 0;
+}
+
+static void collect_any(void *item, void *user)
+{
+    struct sweep *sweep = user;
+    if (sweep->count < LIMIT_EXPIRE_BATCH)
+        sweep->items[sweep->count++] = item;
+}
+
+void index_close(struct index *index)
+{
+    if (!index)
+        return;
+    struct sweep sweep = {.index = index};
+
+    while (!link_empty(&index->mails))
+        mail_free(index, container_of(index->mails.next, struct mail, all));
+    do {
+        sweep.count = 0;
+        table_each(&index->leases, collect_any, &sweep);
+        for (size_t i = 0; i < sweep.count; i++)
+            lease_free(index, sweep.items[i]);
+    } while (sweep.count);
+    do {
+        sweep.count = 0;
+        table_each(&index->networks, collect_any, &sweep);
+        for (size_t i = 0; i < sweep.count; i++)
+            network_free(index, sweep.items[i]);
+    } while (sweep.count);
+    table_free(&index->networks);
+    table_free(&index->leases);
+    table_free(&index->tokens);
+    table_free(&index->retries);
+    heap_free(&index->timers);
+    index->store->lost = NULL;
+    free(index);
+}
+
+size_t index_node_count(const struct index *index)
+{
+    return index->lease_count;
+}
+
+int64_t index_next_due_ms(const struct index *index)
+{
+    const struct heap_node *first = heap_first(&index->timers);
+
+    if (!first || !index->loaded)
+        return INT64_MAX;
+    return first->due_ms > index->refuse_until_ms ? first->due_ms : index->refuse_until_ms;
+}
+
+void index_tick(struct index *index)
+{
+    int64_t now_ms = index_now_ms(index);
+
+    for (int i = 0; i < LIMIT_EXPIRE_BATCH && index_next_due_ms(index) <= now_ms; i++) {
+        struct heap_node *first = heap_first(&index->timers);
+        struct timer *timer = container_of(first, struct timer, due);
+        timer_set(index, timer, INT64_MAX);
+        timer->fire(index, timer);
+    }
+}
+
+struct readiness {
+    struct index *index;
+    index_done done;
+    void *user;
+};
+
+static void ready_probed(int error, void *user)
+{
+    struct readiness *readiness = user;
+    struct fault fault = {0};
+
+    if (error)
+        fault_set(&fault, ERROR_NOT_READY, "the store does not answer");
+    readiness->done(error ? &fault : NULL, readiness->user);
+    free(readiness);
+}
+
+void index_check_ready(struct index *index, index_done done, void *user)
+{
+    struct fault fault = {0};
+    const struct heap_node *first = heap_first(&index->timers);
+    struct readiness *readiness;
+
+    if (index_may_write(index, &fault))
+        fault.error = ERROR_NOT_READY;
+    else if (first && first->due_ms < index_now_ms(index) - READY_LAG_MS)
+        fault_set(&fault, ERROR_NOT_READY, "expiry is more than %d s late", READY_LAG_MS / 1000);
+    if (fault.error || !(readiness = malloc(sizeof *readiness))) {
+        done(&fault, user);
+        return;
+    }
+    *readiness = (struct readiness){index, done, user};
+    index->store->f->probe(index->store, ready_probed, readiness);
+}

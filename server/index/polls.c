@@ -1,0 +1,542 @@
+#include "index/internal.h"
+
+#include "limits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * A poll is asked, perhaps parked, answered once and freed. While it is parked it stands in the
+ * list of the network that it watches, is the reader of the mailbox that it reads, and has a timer.
+ * A change moves it to the woken ones, which are answered after the commit. Answering reads the
+ * store: first the list, then the mailbox; each read completes at once, or after the commit of an
+ * open batch.
+ */
+struct poll {
+    struct timer timer;
+    struct index *index;
+    struct poll_request request;
+    poll_done done;
+    void *user;
+    struct link parked;      /* in the index, while it waits */
+    struct link watching;    /* in the network, or among the woken */
+    struct link of_lease;    /* in the lease */
+    struct network *network; /* held; NULL: no list is read, or the network has never had a node */
+    struct lease *lease;     /* whose mailbox is read; NULL: none is, or it is gone */
+    bool calling;            /* index_poll() has not returned yet */
+    bool finished;           /* during that call */
+    bool full;               /* the page is full: one more row only sets `more` */
+    bool gave;               /* messages went out that are to be marked as given */
+    size_t rows;
+    size_t expected; /* messages put for it while it waits */
+    int64_t deadline_ms;
+    int64_t not_before_ms; /* it does not hear of changes in the list before */
+    uint64_t mail_after;   /* messages past this seq are of interest */
+    struct fault fault;
+    struct poll_result result;
+    char network_name[LIMIT_ID_CHARS + 1];
+    char after_id[LIMIT_ID_CHARS + 1];
+};
+
+static bool is_parked(const struct poll *poll)
+{
+    return poll->parked.next;
+}
+
+static void poll_unpark(struct poll *poll)
+{
+    if (!is_parked(poll))
+        return;
+    link_remove(&poll->parked);
+    link_remove(&poll->watching);
+    timer_stop(poll->index, &poll->timer);
+    if (poll->lease && poll->lease->reader == poll)
+        poll->lease->reader = NULL;
+}
+
+static void poll_finish(struct poll *poll)
+{
+    struct index *index = poll->index;
+    struct poll_result *result = &poll->result;
+
+    if (poll->request.mail && !poll->lease && !poll->fault.error) {
+        fault_set(
+            &poll->fault, ERROR_UNKNOWN_NODE, "your lease ended while you waited: register again");
+        poll->fault.action = "register";
+    }
+    if (poll->lease && !poll->fault.error) {
+        if (poll->request.renew)
+            result->heartbeat_after_s = heartbeat_after_s(index, poll->lease->ttl_s);
+        if (result->list_changed)
+            poll->lease->heard_ms = index_now_ms(index);
+    }
+    link_remove(&poll->of_lease);
+    if (poll->network) {
+        poll->network->holds--;
+        network_let_go(index, poll->network);
+    }
+    poll->done(
+        poll->fault.error ? &poll->fault : NULL, poll->fault.error ? NULL : result, poll->user);
+    if (poll->calling)
+        poll->finished = true;
+    else
+        free(poll);
+}
+
+static void poll_committed(int error, void *user)
+{
+    struct poll *poll = user;
+
+    if (error && !poll->fault.error) {
+        fault_set(&poll->fault, error, "the index could not use its store: ask again");
+        poll->fault.retry_after_s = 1;
+        poll->fault.action = "retry";
+    }
+    poll_finish(poll);
+}
+
+/* Answers what was put together, or a fault, once all that it speaks of is committed. */
+static void poll_answer(struct poll *poll)
+{
+    poll->index->store->f->barrier(poll->index->store, poll_committed, poll);
+}
+
+/* --- what there is to say ------------------------------------------------------------------------
+ */
+
+static struct cursor list_cursor(const struct poll *poll)
+{
+    if (poll->network)
+        return (struct cursor){poll->network->epoch, poll->network->seq};
+    return (struct cursor){network_unborn_epoch(poll->index, poll->network_name), 0};
+}
+
+static bool list_is_news(const struct poll *poll)
+{
+    struct cursor now = list_cursor(poll), since = poll->request.since;
+    return poll->request.list &&
+           (!poll->request.has_since || since.epoch != now.epoch || since.seq != now.seq);
+}
+
+/* May it hear of the list now? What answers no wait may always speak. */
+static bool list_may_speak(const struct poll *poll)
+{
+    return !poll->request.has_since || poll->request.wait_s <= 0 ||
+           index_now_ms(poll->index) >= poll->not_before_ms;
+}
+
+static bool mail_is_news(const struct poll *poll)
+{
+    if (!poll->request.mail || !poll->lease)
+        return false;
+    return poll->result.mail_reset ||
+           box_first_after(poll->lease->box, poll->mail_after, index_now_ms(poll->index));
+}
+
+static bool poll_has_news(const struct poll *poll)
+{
+    return mail_is_news(poll) || (list_is_news(poll) && list_may_speak(poll));
+}
+
+/* --- answering: the mailbox, after the list
+ * ------------------------------------------------------- */
+
+static bool mail_row(const struct store_message *row, void *user)
+{
+    struct poll *poll = user;
+    struct box *box = poll->lease ? poll->lease->box : NULL;
+    int64_t now_ms = index_now_ms(poll->index);
+
+    if (!box || poll->full || poll->rows >= poll->request.mail_limit)
+        return false;
+    struct mail *mail = box_first_after(box, row->seq - 1, now_ms);
+    if (!mail || mail->seq != row->seq)
+        return true; /* it has expired, though nobody has swept it away yet */
+    struct message_view view = {
+        .seq = row->seq,
+        .id = row->id,
+        .from = row->from[0] ? row->from : NULL,
+        .from_address = row->from_address,
+        .session = row->session[0] ? row->session : NULL,
+        .type = row->type,
+        .body = row->body,
+        .body_size = row->body_size,
+        .sent_wall_ms = row->sent_wall_ms,
+        .expires_in_s = (double)(mail->expires_ms - now_ms) / 1000,
+    };
+    poll->rows++;
+    poll->full = !poll->request.on_message(&view, poll->user);
+    poll->result.next.seq = row->seq;
+    poll->gave |= !mail->given;
+    return true;
+}
+
+/* Marks what went out. A message may have left the box since it was read. */
+static void mark_given(struct poll *poll)
+{
+    struct index *index = poll->index;
+    struct box *box = poll->lease->box;
+    int64_t now_ms = index_now_ms(index);
+
+    for (struct link *at = box->mails.next; at != &box->mails; at = at->next) {
+        struct mail *mail = container_of(at, struct mail, link);
+        if (mail->seq > poll->result.next.seq)
+            break;
+        if (mail->given || mail->expires_ms <= now_ms)
+            continue;
+        mail->given = true;
+        index->store->f->mark_message(index->store, mail->number, STORE_GIVEN, NULL, NULL);
+    }
+}
+
+static void mail_read(int error, void *user)
+{
+    struct poll *poll = user;
+
+    if (error) {
+        poll_committed(error, poll);
+        return;
+    }
+    if (poll->gave && poll->lease)
+        mark_given(poll);
+    poll_answer(poll);
+}
+
+static void read_mail(struct poll *poll)
+{
+    if (!poll->lease) {
+        poll_answer(poll);
+        return;
+    }
+    poll->result.next = (struct cursor){poll->lease->box->epoch, poll->mail_after};
+    poll->rows = 0;
+    poll->full = false;
+    if (mail_is_news(poll))
+        poll->index->store->f->read_messages(
+            poll->index->store, poll->lease->number, poll->mail_after, mail_row, mail_read, poll);
+    else
+        poll_answer(poll);
+}
+
+/* --- answering: the list
+ * -------------------------------------------------------------------------- */
+
+static void list_read(int error, void *user)
+{
+    struct poll *poll = user;
+
+    if (error)
+        poll_committed(error, poll);
+    else if (poll->request.mail)
+        read_mail(poll);
+    else
+        poll_answer(poll);
+}
+
+static bool list_row(
+    const struct store_node *node, const struct store_tombstone *tombstone, void *user)
+{
+    struct poll *poll = user;
+    const struct poll_request *request = &poll->request;
+    bool changes = request->has_since && !poll->result.reset;
+    bool matches = node && (!request->match || request->match(node->meta, poll->user));
+
+    if (!matches && !changes)
+        return true;
+    if (poll->full || poll->rows >= request->list_limit) {
+        poll->result.more = true;
+        return false;
+    }
+    const struct lease *lease = matches ? lease_find(poll->index, poll->network, node->id) : NULL;
+    if (lease) {
+        struct node_view view;
+        lease_view(poll->index, lease, node, &view);
+        poll->full = !request->on_node(&view, poll->user);
+    } else if (changes) {
+        request->on_gone(node ? node->id : tombstone->id, poll->user);
+    }
+    poll->rows++;
+    if (changes)
+        poll->result.cursor.seq = node ? node->seq : tombstone->seq;
+    return true;
+}
+
+static void read_list(struct poll *poll)
+{
+    struct store *store = poll->index->store;
+    struct network *network = poll->network;
+    const struct poll_request *request = &poll->request;
+    struct poll_result *result = &poll->result;
+
+    result->cursor = list_cursor(poll);
+    if (!list_is_news(poll) || !list_may_speak(poll)) {
+        result->cursor = request->since;
+        list_read(0, poll);
+        return;
+    }
+    result->reset = request->has_since && (request->since.epoch != result->cursor.epoch ||
+                                              request->since.seq > result->cursor.seq ||
+                                              request->since.seq < network->horizon);
+    result->list_changed = request->has_since;
+    if (!network || !network->stored) {
+        list_read(0, poll);
+    } else if (request->has_since && !result->reset) {
+        /* With no row at all the cursor moves on too: what changed has changed again since. */
+        store->f->list_changes(
+            store, network->number, request->since.seq, list_row, list_read, poll);
+    } else {
+        store->f->list_nodes(store, network->number, poll->after_id, list_row, list_read, poll);
+    }
+}
+
+/* Answers now, with what there is. */
+static void poll_read(struct poll *poll)
+{
+    poll_unpark(poll);
+    if (poll->request.list)
+        read_list(poll);
+    else
+        read_mail(poll);
+}
+
+/* --- waiting
+ * ------------------------------------------------------------------------------------------ */
+
+static void poll_fire(struct index *index, struct timer *timer)
+{
+    struct poll *poll = container_of(timer, struct poll, timer);
+
+    if (poll_has_news(poll) || poll->deadline_ms <= index_now_ms(index))
+        poll_read(poll);
+    else
+        timer_set(index, timer, poll->deadline_ms);
+}
+
+/* Puts it where changes find it. */
+static int poll_park(struct poll *poll)
+{
+    struct index *index = poll->index;
+
+    poll->timer.fire = poll_fire;
+    int error = timer_start(index, &poll->timer);
+    if (error)
+        return error;
+    timer_set(index, &poll->timer,
+        list_is_news(poll) && poll->not_before_ms < poll->deadline_ms ? poll->not_before_ms
+                                                                      : poll->deadline_ms);
+    link_add(&index->parked, &poll->parked);
+    if (poll->request.list)
+        link_add(&poll->network->polls, &poll->watching);
+    if (poll->lease)
+        poll->lease->reader = poll;
+    return 0;
+}
+
+static void after_commit(int error, void *user)
+{
+    struct index *index = user;
+
+    index->wake_waits = false;
+    while (!link_empty(&index->woken)) {
+        struct poll *poll = container_of(index->woken.next, struct poll, watching);
+        link_remove(&poll->watching);
+        poll->expected = 0;
+        if (!error && poll_has_news(poll))
+            poll_read(poll);
+        else if (poll->request.list)
+            link_add(&poll->network->polls, &poll->watching);
+    }
+}
+
+static void poll_wake(struct poll *poll)
+{
+    link_remove(&poll->watching);
+    link_add(&poll->index->woken, &poll->watching);
+}
+
+void poll_wake_network(struct index *index, struct network *network)
+{
+    int64_t now_ms = index_now_ms(index);
+    struct link *next;
+
+    for (struct link *at = network->polls.next; at != &network->polls; at = next) {
+        struct poll *poll = container_of(at, struct poll, watching);
+        next = at->next;
+        if (poll->not_before_ms <= now_ms)
+            poll_wake(poll);
+        else if (poll->not_before_ms < poll->timer.due.due_ms)
+            timer_set(index, &poll->timer, poll->not_before_ms);
+    }
+}
+
+bool poll_wake_reader(struct index *index, struct lease *lease)
+{
+    struct poll *poll = lease->reader;
+
+    (void)index;
+    if (!poll)
+        return false;
+    poll_wake(poll);
+    return poll->expected++ < poll->request.mail_limit;
+}
+
+void polls_answer_after_commit(struct index *index)
+{
+    if (index->wake_waits || link_empty(&index->woken))
+        return;
+    index->wake_waits = true;
+    index->store->f->barrier(index->store, after_commit, index);
+}
+
+void polls_lease_gone(struct index *index, struct lease *lease)
+{
+    (void)index;
+    while (!link_empty(&lease->polls)) {
+        struct poll *poll = container_of(lease->polls.next, struct poll, of_lease);
+        bool waited = is_parked(poll);
+        poll_unpark(poll);
+        link_remove(&poll->of_lease);
+        poll->lease = NULL;
+        if (waited)
+            poll_answer(poll);
+    }
+}
+
+void index_poll_cut(struct poll *poll)
+{
+    if (!is_parked(poll))
+        return;
+    poll_unpark(poll);
+    poll->result.cursor = poll->request.since;
+    if (poll->lease)
+        poll->result.next = (struct cursor){poll->lease->box->epoch, poll->mail_after};
+    poll_answer(poll);
+}
+
+void index_release(struct index *index)
+{
+    index->released = true;
+    while (!link_empty(&index->parked))
+        index_poll_cut(container_of(index->parked.next, struct poll, parked));
+}
+
+/* --- asking
+ * ------------------------------------------------------------------------------------------- */
+
+static void ignore_heartbeat(const struct fault *fault, const struct heartbeat *result, void *user)
+{
+    (void)fault;
+    (void)result;
+    (void)user;
+}
+
+/* The caller's lease and box, what it acknowledges, and whom it supersedes. */
+static int ask_mail(struct poll *poll, const struct caller *caller, struct fault *ret_fault)
+{
+    struct index *index = poll->index;
+    const struct poll_request *request = &poll->request;
+    struct lease *lease;
+    int error = lease_of_caller(index, caller, &lease, ret_fault);
+
+    if (error)
+        return error;
+    if (request->mailbox && strcmp(request->mailbox, lease->id) != 0) {
+        error = id_check("the id", request->mailbox, ret_fault);
+        if (!error && !lease_find(index, lease->network, request->mailbox))
+            error = fault_set(ret_fault, ERROR_UNKNOWN_NODE,
+                "%s is not registered, and your token is that of node %s", request->mailbox,
+                lease->id);
+        if (!error)
+            error = fault_set(ret_fault, ERROR_NOT_YOURS,
+                "the token is that of node %s: a mailbox is read by its owner", lease->id);
+        return error;
+    }
+    struct box *box = box_of(index, lease);
+    if (!box)
+        return fault_set(ret_fault, ERROR_NO_MEMORY, "the index is out of memory: ask again");
+    poll->lease = lease;
+    link_add(&lease->polls, &poll->of_lease);
+    if (request->renew)
+        index_heartbeat(index, caller, &(struct heartbeat_request){0}, ignore_heartbeat, NULL);
+    if (request->has_after) {
+        poll->result.mail_reset =
+            request->after.epoch != box->epoch || request->after.seq > box->seq;
+        /* While no write is tried nothing is acknowledged, and it is all given out again. */
+        struct fault busy;
+        if (!poll->result.mail_reset && !index_may_write(index, &busy))
+            box_ack(index, box, request->after.seq);
+    }
+    poll->mail_after = box->acked;
+    if (request->wait_s > 0 && lease->reader) {
+        struct poll *older = lease->reader;
+        poll_unpark(older);
+        fault_set(&older->fault, ERROR_SUPERSEDED,
+            "another read of this mailbox began after this one: only the newest waits");
+        poll_answer(older);
+    }
+    return 0;
+}
+
+static int ask_list(struct poll *poll, const struct caller *caller, struct fault *ret_fault)
+{
+    struct index *index = poll->index;
+    const struct poll_request *request = &poll->request;
+    const char *name;
+    int error = network_resolve(index, caller, request->network, &name, ret_fault);
+
+    if (!error && request->after_id)
+        error = id_check("after", request->after_id, ret_fault);
+    if (error)
+        return error;
+    strcpy(poll->network_name, name);
+    if (request->after_id)
+        strcpy(poll->after_id, request->after_id);
+    poll->network = network_find(index, name);
+    if (!poll->network && request->wait_s > 0) {
+        poll->network = network_make(index, name);
+        if (!poll->network)
+            return fault_set(ret_fault, ERROR_NO_MEMORY, "the index is out of memory: ask again");
+    }
+    if (poll->network)
+        poll->network->holds++;
+    return 0;
+}
+
+struct poll *index_poll(struct index *index, const struct caller *caller,
+    const struct poll_request *request, poll_done done, void *user)
+{
+    struct fault fault = {0};
+    struct poll *poll = calloc(1, sizeof *poll);
+
+    if (!poll) {
+        fault_set(&fault, ERROR_NO_MEMORY, "the index is out of memory: ask again");
+        done(&fault, NULL, user);
+        return NULL;
+    }
+    poll->index = index;
+    poll->request = *request;
+    poll->done = done;
+    poll->user = user;
+    poll->calling = true;
+    poll->result.network = poll->network_name;
+    if (index->released)
+        poll->request.wait_s = 0;
+    if ((request->mail && ask_mail(poll, caller, &poll->fault)) ||
+        (request->list && ask_list(poll, caller, &poll->fault))) {
+        poll_finish(poll);
+        free(poll);
+        return NULL;
+    }
+    int64_t heard_ms = request->heard_ms;
+    if (poll->lease && poll->lease->heard_ms > heard_ms)
+        heard_ms = poll->lease->heard_ms;
+    poll->not_before_ms = heard_ms == INT64_MIN ? INT64_MIN : heard_ms + LIMIT_HEAR_EVERY_MS;
+    poll->deadline_ms = index_now_ms(index) + (int64_t)(poll->request.wait_s * 1000);
+    if (poll->request.wait_s <= 0 || poll_has_news(poll) || poll_park(poll))
+        poll_read(poll);
+    poll->calling = false;
+    if (!poll->finished)
+        return poll;
+    free(poll);
+    return NULL;
+}

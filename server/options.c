@@ -1,0 +1,403 @@
+#include "options.h"
+
+#include "limits.h"
+#include "quote.h"
+#include "values.h"
+#include "version.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT_OF_(number) #number
+#define TEXT_OF(number) TEXT_OF_(number)
+
+#define NAME_CHARS 40   /* of an option's name, without the dashes */
+#define HELP_COLUMNS 80 /* of --help */
+#define HELP_INDENT 36  /* of the help sentences */
+
+/* The environment variable of a list is taken apart here; its pieces last until the next call of
+ * options_parse(). */
+#define LISTS_BYTES 16384
+static char lists[LISTS_BYTES];
+static size_t lists_length;
+
+struct option {
+    const char *name;
+    const char *metavar;  /* NULL: a flag */
+    value_read read;      /* NULL: prints something, and has no environment variable */
+    size_t field;         /* where in struct options; of a list, the array */
+    size_t count;         /* of a list, where its count is; else 0 */
+    size_t size;          /* of a list, of one element */
+    const char *standard; /* the default, as one would give it; NULL: none */
+    const char *expected; /* what a value has to be */
+    const char *help;
+};
+
+#define FIELD(name) .field = offsetof(struct options, name)
+#define LIST(name)                                                                                 \
+    FIELD(name), .count = offsetof(struct options, name##_count),                                  \
+                 .size = sizeof((struct options *)NULL)->name[0]
+#define FLAG .read = value_read_flag, .expected = "1, true, yes, 0, false or no"
+#define COUNT                                                                                      \
+    .metavar = "N", .read = value_read_count,                                                      \
+    .expected = "a whole number from 0 (no limit) to " TEXT_OF(VALUE_COUNT_MAX)
+
+static const struct option options_table[] = {
+    {"listen", "ADDR:PORT", value_read_listen, LIST(listen), .standard = "127.0.0.1:7117",
+        .expected = "an address and a port, as 127.0.0.1:7117 or [::1]:7117",
+        .help = "Listen on this address and TCP port; port 0 is any free one. Repeatable."},
+    {"db", "FILE", value_read_text, FIELD(db), .standard = "signpost.db", .expected = "a file name",
+        .help = "The database; it is made where there is none."},
+    {"open", FLAG, FIELD(open),
+        .help = "Let anyone register, also when listening on other addresses than loopback."},
+    {"durability", "normal|full", value_read_durability, FIELD(full_durability),
+        .standard = "normal", .expected = "normal or full",
+        .help =
+            "What a power cut may take: normal, the last moment of what was acknowledged; full, "
+            "nothing, at the price of a disk flush for each commit."},
+    {"trust-proxy", "CIDR", value_read_range, LIST(trust_proxy),
+        .expected = "an address or a range with no bits below its prefix, as 10.0.0.0/8",
+        .help = "Believe Forwarded and X-Forwarded-For from these addresses. Repeatable."},
+    {"cors-origin", "ORIGIN", value_read_origin, LIST(cors_origin),
+        .expected =
+            "scheme://host[:port] as browsers send it: lower case, no path, no default port",
+        .help = "Let only web pages of this origin use the index; without it, of any. Repeatable."},
+    {"rate", "N", value_read_rate, FIELD(rate), .standard = TEXT_OF(LIMIT_DEFAULT_RATE),
+        .expected = "a number from 0 (no limit) to " TEXT_OF(VALUE_RATE_MAX),
+        .help = "Requests a second of one address (IPv4 /32, IPv6 /56), with bursts of twice that; "
+                "0: no limit."},
+    {"max-nodes", COUNT, FIELD(max_nodes), .standard = TEXT_OF(LIMIT_DEFAULT_NODES),
+        .help = "Registered nodes in all; 0: no limit."},
+    {"max-nodes-per-address", COUNT, FIELD(max_nodes_per_address),
+        .standard = TEXT_OF(LIMIT_DEFAULT_NODES_PER_ADDRESS),
+        .help = "Registered nodes of one address; 0: no limit."},
+    {"max-waiters", COUNT, FIELD(max_waiters), .standard = TEXT_OF(LIMIT_DEFAULT_WAITERS),
+        .help = "Waiting long polls in all; 0: no limit."},
+    {"max-waiters-per-address", COUNT, FIELD(max_waiters_per_address),
+        .standard = TEXT_OF(LIMIT_DEFAULT_WAITERS_PER_ADDRESS),
+        .help = "Waiting long polls of one address; 0: no limit."},
+    {"max-connections", COUNT, FIELD(max_connections),
+        .standard = TEXT_OF(LIMIT_DEFAULT_CONNECTIONS),
+        .help = "TCP connections in all; 0: no limit."},
+    {"max-connections-per-address", COUNT, FIELD(max_connections_per_address),
+        .standard = TEXT_OF(LIMIT_DEFAULT_CONNECTIONS_PER_ADDRESS),
+        .help = "TCP connections of one address; 0: no limit."},
+    {"log-format", "text|json", value_read_format, FIELD(log_json), .standard = "text",
+        .expected = "text or json", .help = "How a line of the log on stderr is written."},
+    {"log-level", "LEVEL", value_read_level, FIELD(log_level), .standard = "info",
+        .expected = "error, warn, info or debug",
+        .help = "What is logged: error, warn, info or debug, each with those before it."},
+    {"check-config", FLAG, FIELD(check_config), .help = "Check the options, say so, and exit."},
+    {"version", .help = "Print the version and exit."},
+    {"help", .help = "Print this and exit; also -h."},
+};
+
+#define OPTIONS_COUNT (sizeof options_table / sizeof *options_table)
+
+/* ---- help ---- */
+
+static void environment_name(const struct option *option, char ret_name[NAME_CHARS + 16])
+{
+    char *end = stpcpy(ret_name, "SIGNPOST_");
+    for (const char *at = option->name; *at; at++)
+        *end++ = *at == '-' ? '_' : (char)(*at - 'a' + 'A');
+    *end = '\0';
+}
+
+/* Words from column `column` on, the lines after the first indented to HELP_INDENT. */
+static int print_words(const char *words, int column)
+{
+    while (*words) {
+        int length = (int)strcspn(words, " ");
+        if (column > HELP_INDENT && column + 1 + length > HELP_COLUMNS) {
+            printf("\n%*s", HELP_INDENT, "");
+            column = HELP_INDENT;
+        } else if (column > HELP_INDENT) {
+            putchar(' ');
+            column++;
+        }
+        printf("%.*s", length, words);
+        column += length;
+        words += length;
+        words += *words == ' ';
+    }
+    return column;
+}
+
+static void print_help(void)
+{
+    puts("usage: signpostd [OPTION...]\n\n"
+         "The Signpost index: nodes register, find each other, and leave each other messages.\n");
+    for (size_t i = 0; i < OPTIONS_COUNT; i++) {
+        const struct option *option = &options_table[i];
+        char standard[64];
+        int column = printf("  --%s %s", option->name, option->metavar ? option->metavar : "");
+        column += printf("%*s", HELP_INDENT - column, "");
+        column = print_words(option->help, column);
+        if (option->standard) {
+            snprintf(standard, sizeof standard, "Default: %s.", option->standard);
+            print_words(standard, column);
+        }
+        putchar('\n');
+    }
+    puts("\nEach option but --version and --help is also an environment variable:\n"
+         "--max-nodes is SIGNPOST_MAX_NODES. There the values of a repeatable one are\n"
+         "separated by commas, and a flag takes 1, true, yes, 0, false or no. The command\n"
+         "line goes before the environment.");
+}
+
+/* ---- the nearest name ---- */
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many letters to put in, take out or change to make one of the other (Levenshtein). */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[NAME_CHARS + 1];
+    size_t width = strlen(b);
+
+    for (size_t j = 0; j <= width; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= width; j++) {
+            size_t changed = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            row[j] = least(changed, least(row[j], row[j - 1]) + 1);
+        }
+    }
+    return row[width];
+}
+
+/* The option that was meant, or NULL: one of which the name is the beginning, or one that differs
+ * in no more than a third of its letters. */
+static const struct option *nearest(const char *name)
+{
+    const struct option *best = NULL;
+    size_t best_distance = SIZE_MAX;
+    size_t length = strlen(name);
+
+    if (length < 2 || length > NAME_CHARS)
+        return NULL;
+    for (size_t i = 0; i < OPTIONS_COUNT; i++) {
+        const struct option *option = &options_table[i];
+        size_t away = distance(name, option->name);
+        bool beginning = !strncmp(option->name, name, length);
+        if (beginning)
+            away = away > 0;
+        if (away < best_distance && (beginning || away * 3 <= strlen(option->name))) {
+            best = option;
+            best_distance = away;
+        }
+    }
+    return best;
+}
+
+/* ---- values ---- */
+
+/* What is being parsed: the values so far, and which options have them. */
+struct parse {
+    struct options options;
+    bool given[OPTIONS_COUNT];
+    struct fault *fault;
+};
+
+static bool wrong_value(
+    struct parse *parse, const char *where, const char *value, const char *expected)
+{
+    char quoted[QUOTE_SIZE];
+    fault_set(parse->fault, ERROR_BAD_REQUEST, "%s: %s is not %s", where, quote_text(value, quoted),
+        expected);
+    return false;
+}
+
+/* `where`: the option or the environment variable, as the user wrote it. */
+static bool take_value(
+    struct parse *parse, const struct option *option, const char *where, const char *value)
+{
+    char *base = (char *)&parse->options;
+    char *field = base + option->field;
+
+    if (!option->count) {
+        if (!option->read(value, field))
+            return wrong_value(parse, where, value, option->expected);
+        return true;
+    }
+    size_t *count = (size_t *)(void *)(base + option->count);
+    if (*count == OPTIONS_LIST_MAX) {
+        fault_set(
+            parse->fault, ERROR_BAD_REQUEST, "%s: more than %d values", where, OPTIONS_LIST_MAX);
+        return false;
+    }
+    if (!option->read(value, field + *count * option->size))
+        return wrong_value(parse, where, value, option->expected);
+    ++*count;
+    return true;
+}
+
+/* The values of a list, separated by commas with or without spaces around. */
+static bool take_list(
+    struct parse *parse, const struct option *option, const char *where, const char *value)
+{
+    size_t size = strlen(value) + 1;
+
+    if (size > sizeof lists - lists_length) {
+        fault_set(parse->fault, ERROR_BAD_REQUEST, "%s: the list is too long, shorten it", where);
+        return false;
+    }
+    char *piece = memcpy(lists + lists_length, value, size);
+    lists_length += size;
+    for (;;) {
+        char *comma = strchr(piece, ',');
+        if (comma)
+            *comma = '\0';
+        piece += strspn(piece, " ");
+        for (size_t i = strlen(piece); i > 0 && piece[i - 1] == ' '; i--)
+            piece[i - 1] = '\0';
+        if (!take_value(parse, option, where, piece))
+            return false;
+        if (!comma)
+            return true;
+        piece = comma + 1;
+    }
+}
+
+static bool take_environment(struct parse *parse)
+{
+    for (size_t i = 0; i < OPTIONS_COUNT; i++) {
+        const struct option *option = &options_table[i];
+        char name[NAME_CHARS + 16];
+        if (parse->given[i] || !option->read)
+            continue;
+        environment_name(option, name);
+        const char *value = getenv(name);
+        if (!value || !*value)
+            continue;
+        if (!(option->count ? take_list : take_value)(parse, option, name, value))
+            return false;
+        parse->given[i] = true;
+    }
+    return true;
+}
+
+static bool take_defaults(struct parse *parse)
+{
+    for (size_t i = 0; i < OPTIONS_COUNT; i++) {
+        const struct option *option = &options_table[i];
+        if (!parse->given[i] && option->standard &&
+            !take_value(parse, option, option->name, option->standard))
+            return false;
+    }
+    return true;
+}
+
+/* ---- the command line ---- */
+
+static enum options_verdict print_and_leave(
+    const struct option *option, const char *value, struct fault *ret_fault)
+{
+    if (value) {
+        fault_set(ret_fault, ERROR_BAD_REQUEST, "--%s takes no value", option->name);
+        return OPTIONS_WRONG;
+    }
+    if (!strcmp(option->name, "help"))
+        print_help();
+    else
+        puts("signpostd " SIGNPOST_VERSION);
+    return OPTIONS_DONE;
+}
+
+static const struct option *find_option(const char *argument, struct fault *ret_fault)
+{
+    char quoted[QUOTE_SIZE];
+    char name[NAME_CHARS + 2] = "";
+    size_t dashes = strspn(argument, "-");
+    size_t length = strcspn(argument + dashes, "=");
+
+    memcpy(name, argument + dashes, least(length, sizeof name - 1));
+    for (size_t i = 0; i < OPTIONS_COUNT && dashes == 2; i++)
+        if (!strcmp(name, options_table[i].name))
+            return &options_table[i];
+    quote_text(argument, quoted);
+    const struct option *meant = nearest(name);
+    if (argument[0] != '-' || !length)
+        fault_set(ret_fault, ERROR_BAD_REQUEST,
+            "stray argument %s: signpostd takes options only, see --help", quoted);
+    else if (meant)
+        fault_set(ret_fault, ERROR_BAD_REQUEST, "unknown option %s: did you mean --%s?", quoted,
+            meant->name);
+    else
+        fault_set(ret_fault, ERROR_BAD_REQUEST, "unknown option %s: see --help", quoted);
+    return NULL;
+}
+
+static enum options_verdict take_arguments(struct parse *parse, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *argument = strcmp(argv[i], "-h") != 0 ? argv[i] : "--help";
+        const struct option *option = find_option(argument, parse->fault);
+        if (!option)
+            return OPTIONS_WRONG;
+        char where[NAME_CHARS + 3];
+        snprintf(where, sizeof where, "--%s", option->name);
+        const char *value = strchr(argument, '=');
+        value = value ? value + 1 : NULL;
+        if (!option->read)
+            return print_and_leave(option, value, parse->fault);
+        if (!value && !option->metavar)
+            value = "yes";
+        if (!value && (i + 1 == argc || !strncmp(argv[i + 1], "--", 2))) {
+            fault_set(
+                parse->fault, ERROR_BAD_REQUEST, "%s needs a value: %s", where, option->expected);
+            return OPTIONS_WRONG;
+        }
+        if (!value)
+            value = argv[++i];
+        if (!take_value(parse, option, where, value))
+            return OPTIONS_WRONG;
+        parse->given[option - options_table] = true;
+    }
+    return OPTIONS_RUN;
+}
+
+/* Without join keys whoever reaches the index may use it; that has to be said aloud. */
+static bool check_open(struct parse *parse)
+{
+    const struct options *options = &parse->options;
+
+    for (size_t i = 0; i < options->listen_count && !options->open; i++) {
+        const struct address *address = &options->listen[i].address;
+        char text[ADDRESS_TEXT_SIZE];
+        bool ipv6 = address->family == 6;
+        if (address_classify(address) == ADDRESS_LOOPBACK)
+            continue;
+        fault_set(parse->fault, ERROR_BAD_REQUEST,
+            "%s%s%s:%u is not loopback: without join keys the index is open to anyone, so it "
+            "listens "
+            "on loopback only; give --open to allow it",
+            ipv6 ? "[" : "", address_format(address, text), ipv6 ? "]" : "",
+            (unsigned)options->listen[i].port);
+        return false;
+    }
+    return true;
+}
+
+enum options_verdict options_parse(
+    int argc, char **argv, struct options *ret_options, struct fault *ret_fault)
+{
+    struct parse parse = {.fault = ret_fault};
+
+    lists_length = 0;
+    enum options_verdict verdict = take_arguments(&parse, argc, argv);
+    if (verdict != OPTIONS_RUN)
+        return verdict;
+    if (!take_environment(&parse) || !take_defaults(&parse) || !check_open(&parse))
+        return OPTIONS_WRONG;
+    *ret_options = parse.options;
+    return OPTIONS_RUN;
+}
