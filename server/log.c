@@ -32,7 +32,9 @@ void log_set(enum log_level level, bool json)
 
 static size_t line_room(const struct line *line)
 {
-    return sizeof line->bytes - LOG_TAIL_BYTES - line->length;
+    size_t end = sizeof line->bytes - LOG_TAIL_BYTES;
+    /* A closing quote may already stand in the tail. */
+    return line->length < end ? end - line->length : 0;
 }
 
 /* All of it or nothing, so that a cut never goes through an escape or a character. */

@@ -9,9 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT_OF_(number) #number
-#define TEXT_OF(number) TEXT_OF_(number)
-
 #define NAME_CHARS 40   /* of an option's name, without the dashes */
 #define HELP_COLUMNS 80 /* of --help */
 #define HELP_INDENT 36  /* of the help sentences */
@@ -41,7 +38,7 @@ struct option {
 #define FLAG .read = value_read_flag, .expected = "1, true, yes, 0, false or no"
 #define COUNT                                                                                      \
     .metavar = "N", .read = value_read_count,                                                      \
-    .expected = "a whole number from 0 (no limit) to " TEXT_OF(VALUE_COUNT_MAX)
+    .expected = "a whole number from 0 (no limit) to " QUOTE_MACRO(VALUE_COUNT_MAX)
 
 static const struct option options_table[] = {
     {"listen", "ADDR:PORT", value_read_listen, LIST(listen), .standard = "127.0.0.1:7117",
@@ -63,25 +60,25 @@ static const struct option options_table[] = {
         .expected =
             "scheme://host[:port] as browsers send it: lower case, no path, no default port",
         .help = "Let only web pages of this origin use the index; without it, of any. Repeatable."},
-    {"rate", "N", value_read_rate, FIELD(rate), .standard = TEXT_OF(LIMIT_DEFAULT_RATE),
-        .expected = "a number from 0 (no limit) to " TEXT_OF(VALUE_RATE_MAX),
+    {"rate", "N", value_read_rate, FIELD(rate), .standard = QUOTE_MACRO(LIMIT_DEFAULT_RATE),
+        .expected = "a number from 0 (no limit) to " QUOTE_MACRO(VALUE_RATE_MAX),
         .help = "Requests a second of one address (IPv4 /32, IPv6 /56), with bursts of twice that; "
                 "0: no limit."},
-    {"max-nodes", COUNT, FIELD(max_nodes), .standard = TEXT_OF(LIMIT_DEFAULT_NODES),
+    {"max-nodes", COUNT, FIELD(max_nodes), .standard = QUOTE_MACRO(LIMIT_DEFAULT_NODES),
         .help = "Registered nodes in all; 0: no limit."},
     {"max-nodes-per-address", COUNT, FIELD(max_nodes_per_address),
-        .standard = TEXT_OF(LIMIT_DEFAULT_NODES_PER_ADDRESS),
+        .standard = QUOTE_MACRO(LIMIT_DEFAULT_NODES_PER_ADDRESS),
         .help = "Registered nodes of one address; 0: no limit."},
-    {"max-waiters", COUNT, FIELD(max_waiters), .standard = TEXT_OF(LIMIT_DEFAULT_WAITERS),
+    {"max-waiters", COUNT, FIELD(max_waiters), .standard = QUOTE_MACRO(LIMIT_DEFAULT_WAITERS),
         .help = "Waiting long polls in all; 0: no limit."},
     {"max-waiters-per-address", COUNT, FIELD(max_waiters_per_address),
-        .standard = TEXT_OF(LIMIT_DEFAULT_WAITERS_PER_ADDRESS),
+        .standard = QUOTE_MACRO(LIMIT_DEFAULT_WAITERS_PER_ADDRESS),
         .help = "Waiting long polls of one address; 0: no limit."},
     {"max-connections", COUNT, FIELD(max_connections),
-        .standard = TEXT_OF(LIMIT_DEFAULT_CONNECTIONS),
+        .standard = QUOTE_MACRO(LIMIT_DEFAULT_CONNECTIONS),
         .help = "TCP connections in all; 0: no limit."},
     {"max-connections-per-address", COUNT, FIELD(max_connections_per_address),
-        .standard = TEXT_OF(LIMIT_DEFAULT_CONNECTIONS_PER_ADDRESS),
+        .standard = QUOTE_MACRO(LIMIT_DEFAULT_CONNECTIONS_PER_ADDRESS),
         .help = "TCP connections of one address; 0: no limit."},
     {"log-format", "text|json", value_read_format, FIELD(log_json), .standard = "text",
         .expected = "text or json", .help = "How a line of the log on stderr is written."},

@@ -3,13 +3,12 @@
 #include "log.h"
 #include "net/address.h"
 #include "options.h"
+#include "quote.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT_OF_(number) #number
-#define TEXT_OF(number) TEXT_OF_(number)
 #define DIGITS "0123456789"
 #define LETTERS "abcdefghijklmnopqrstuvwxyz"
 
@@ -85,7 +84,7 @@ bool value_read_count(const char *text, void *ret_value)
 {
     size_t *count = ret_value;
     size_t digits = strspn(text, DIGITS);
-    if (!digits || text[digits] || digits > strlen(TEXT_OF(VALUE_COUNT_MAX)))
+    if (!digits || text[digits] || digits > strlen(QUOTE_MACRO(VALUE_COUNT_MAX)))
         return false;
     unsigned long number = strtoul(text, NULL, 10);
     if (number > VALUE_COUNT_MAX)

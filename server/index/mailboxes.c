@@ -275,7 +275,7 @@ static void tell_sender(struct index *index, const struct mail *mail, const char
 {
     struct lease *recipient = mail->box->lease;
     struct lease *sender;
-    struct box *box;
+    struct box *box = NULL;
     char id[37], body[UNDELIVERABLE_BODY_SIZE];
 
     if (from_index(mail))
@@ -462,7 +462,7 @@ void index_send(struct index *index, const struct caller *caller,
 {
     struct fault fault = {0};
     struct lease *sender;
-    struct box *box;
+    struct box *box = NULL;
     struct sending *sending = NULL;
     uint8_t hash[STORE_HASH_SIZE];
     int64_t now_ms = index_now_ms(index);

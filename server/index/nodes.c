@@ -370,7 +370,7 @@ void index_register(struct index *index, const struct caller *caller,
 {
     struct fault fault = {0};
     struct change *change = NULL;
-    struct lease *lease;
+    struct lease *lease = NULL;
     struct caller admitted = *caller;
     const char *network_name;
 

@@ -1,0 +1,173 @@
+# `make help` lists the targets. Variables: V=1 shows the commands, WERROR=1 makes warnings errors,
+# SAN=address,undefined builds with sanitizers into a directory of its own, ARGS are those of
+# `make run`, SUITES what `make test` runs (names or flags in tests/suites).
+
+SAN =
+BUILD = build$(if $(SAN),/san)
+PREFIX = /usr/local
+PKG_CONFIG = pkg-config
+SANITIZERS = address,undefined
+SUITES = everyday
+
+LIBRARIES = libmicrohttpd sqlite3 jansson libuv nettle
+
+# --- what there is ------------------------------------------------------------------------------
+
+# A new program is a name here and, below, a line with what it is linked from.
+PROGRAMS = $(BUILD)/signpostd
+
+SERVER_SOURCES = $(wildcard server/*.c server/*/*.c)
+TEST_SOURCES = $(wildcard tests/unit/test_*.c tests/store/test_*.c)
+HELPER_SOURCES = $(filter-out $(TEST_SOURCES),$(wildcard tests/unit/*.c tests/store/*.c))
+SOURCES = $(SERVER_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES)
+
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+GENERATED = $(BUILD)/generated/schema_sql.h
+SERVER_ARCHIVE = $(BUILD)/obj/server.a
+HELPER_ARCHIVE = $(BUILD)/obj/tests.a
+TEST_PROGRAMS = $(TEST_SOURCES:%.c=$(BUILD)/%)
+
+# --- how it is compiled -------------------------------------------------------------------------
+
+WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes -Wundef \
+	-Wformat=2 $(if $(filter 1 true,$(WERROR) $(CI)),-Werror)
+DEFINES = -std=gnu11 -D_GNU_SOURCE -Iserver -I$(BUILD)/generated
+
+ifeq ($(SAN),)
+CFLAGS = -O2 -g
+MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
+HARDENING = -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 \
+	$(if $(filter x86_64% i386% i486% i586% i686%,$(MACHINE)),-fcf-protection)
+else
+CFLAGS = -O1 -g
+HARDENING = -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
+WARNINGS += -Wno-maybe-uninitialized # gcc's manual: with sanitizers it sees what is not there
+endif
+
+LIBRARY_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBRARIES) 2>/dev/null)
+LIBRARY_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBRARIES) 2>/dev/null)
+TEST_LIBS := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
+
+COMPILE = $(CC) $(DEFINES) $(CPPFLAGS) $(WARNINGS) $(HARDENING) -fPIE $(LIBRARY_CFLAGS) $(CFLAGS)
+LINK = $(CC) $(CFLAGS) $(HARDENING) -pie -Wl,-z,relro,-z,now $(LDFLAGS)
+
+Q = $(if $(V),,@)
+say = @printf '  %-4s %s\n' $(1) $(2)
+
+# --- building -----------------------------------------------------------------------------------
+
+all: $(PROGRAMS) ## build the programs (the default; installs nothing)
+
+$(BUILD)/signpostd: $(call objects,server/main.c) $(SERVER_ARCHIVE)
+
+$(PROGRAMS):
+	$(call say,LD,$@)
+	$(Q)$(LINK) -o $@ $^ $(LIBRARY_LIBS)
+
+$(SERVER_ARCHIVE): $(call objects,$(filter-out server/main.c,$(SERVER_SOURCES)))
+$(HELPER_ARCHIVE): $(call objects,$(HELPER_SOURCES))
+$(SERVER_ARCHIVE) $(HELPER_ARCHIVE):
+	$(call say,AR,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(TEST_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/%.o $(HELPER_ARCHIVE) $(SERVER_ARCHIVE)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(LIBRARY_LIBS) $(TEST_LIBS)
+
+$(BUILD)/obj/%.o: %.c | toolchain $(GENERATED)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
+
+# The schema as one C string: each line is a literal of its own that ends with \n.
+$(BUILD)/generated/schema_sql.h: schema.sql
+	$(call say,GEN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q){ echo 'static const char schema_sql[] ='; \
+		sed -e 's/[\\"]/\\&/g' -e 's/.*/    "&\\n"/' -e '$$s/$$/;/' schema.sql; } >$@.part
+	$(Q)mv $@.part $@
+
+# Says in one line what to do instead of letting the compiler complain about each header.
+toolchain:
+	@command -v $(CC) >/dev/null && $(PKG_CONFIG) --exists $(LIBRARIES) 2>/dev/null || { \
+		echo 'A compiler, pkg-config or a library is missing: run `make run` or `make setup`,' \
+			'which install what is needed.' >&2; exit 1; }
+
+-include $(patsubst %.o,%.d,$(call objects,$(SOURCES)))
+
+# --- running and testing ------------------------------------------------------------------------
+
+# What follows a set-up runs in a make of its own, so that it sees what was installed.
+
+run: ## install what is missing, build, and run the index (ARGS="--listen ...")
+	@tests/setup build
+	@$(MAKE) --no-print-directory all
+	@exec $(BUILD)/signpostd $(ARGS)
+
+setup: setup-build ## install what the build needs
+setup-%: ## install what a group of tests/packages needs (setup-test, setup-lint, ...)
+	@tests/setup $*
+
+test: ## install what is missing, build, and run the tests (SUITES="everyday")
+	@tests/setup build $(SUITES:%=suites:%)
+	@$(MAKE) --no-print-directory tests
+	@tests/run --build $(BUILD) $(SUITES)
+
+tests: $(PROGRAMS) $(TEST_PROGRAMS) ## build the programs and the tests
+
+check: ## the tests, the lint, and the tests again under the sanitizers
+	@$(MAKE) --no-print-directory test
+	@tests/setup lint
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test SAN=$(SANITIZERS) BUILD=$(BUILD)/san
+
+demo: all ## two peers meet over the index, with nothing but curl
+	@SIGNPOSTD=$(abspath $(BUILD)/signpostd) sh tests/e2e/demo.sh
+
+# --- linting ------------------------------------------------------------------------------------
+
+LINT_SOURCES = $(SOURCES)
+LINT_FILES = $(SOURCES) $(wildcard server/*.h server/*/*.h tests/*/*.h)
+
+lint: lint-includes lint-format lint-cppcheck lint-tidy ## format, clang-tidy, cppcheck, includes
+
+lint-includes:
+	$(call say,LINT,includes)
+	$(Q)tests/lint/includes
+
+lint-format:
+	$(call say,LINT,clang-format)
+	$(Q)clang-format --dry-run -Werror $(LINT_FILES)
+
+lint-cppcheck: $(GENERATED)
+	$(call say,LINT,cppcheck)
+	$(Q)cppcheck --quiet -j2 --std=c11 --enable=warning,performance,portability,style \
+		--inline-suppr --error-exitcode=1 --suppressions-list=tests/lint/cppcheck.suppressions \
+		-D_GNU_SOURCE -D__GNUC__ -Iserver -I$(BUILD)/generated $(LINT_SOURCES)
+
+lint-tidy: $(GENERATED)
+	$(call say,LINT,clang-tidy)
+	$(Q)printf '%s\n' $(LINT_SOURCES) | \
+		xargs -P2 -n1 tests/lint/tidy $(DEFINES) $(WARNINGS) $(LIBRARY_CFLAGS)
+
+lint-selftest: ## plant a fault for each lint in a copy of the tree, and see each of them found
+	@tests/lint/selftest
+
+# --- the rest -----------------------------------------------------------------------------------
+
+install: all ## install into $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+
+clean: ## remove what was built
+	rm -rf $(BUILD)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+.DEFAULT_GOAL = all
+.DELETE_ON_ERROR:
+.PHONY: all toolchain run setup test tests check demo lint lint-includes lint-format \
+	lint-cppcheck lint-tidy lint-selftest install clean help

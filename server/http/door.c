@@ -1,0 +1,548 @@
+#include "http/door.h"
+
+#include "http/routes.h"
+#include "limits.h"
+#include "log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define PREFLIGHT_MAX_AGE_S "86400"
+#define RETRY_JITTER_S 3 /* a Retry-After is up to so much longer than needed */
+
+struct http_door {
+    struct http_door_config config;
+    struct http_loop *loop;
+    struct waits *waits;
+    uint64_t retry_spread;
+    bool draining;
+};
+
+static int64_t door_now_ms(const struct http_door *door)
+{
+    return clock_now_ms(door->config.clock);
+}
+
+/* --- replies
+ * --------------------------------------------------------------------------------------- */
+
+static void send_reply(struct request *request)
+{
+    http_connection_enter(request->connection, HTTP_REPLY);
+    MHD_queue_response(request->mhd, request->status, request->response);
+    MHD_destroy_response(request->response);
+    request->response = NULL;
+}
+
+static void add_retry_after(struct request *request, int seconds)
+{
+    char text[16];
+
+    /* Those who are told at the same moment do not come back at the same moment. */
+    seconds += (int)(request->door->retry_spread++ % RETRY_JITTER_S);
+    snprintf(text, sizeof text, "%d", seconds);
+    MHD_add_response_header(request->response, MHD_HTTP_HEADER_RETRY_AFTER, text);
+}
+
+void request_reply(struct request *request, unsigned status, const char *type, struct text *body,
+    const struct reply_header *headers)
+{
+    size_t size = 0;
+    char *bytes = NULL;
+
+    if (request->response)
+        return;
+    if (body && text_failed(body)) {
+        struct fault fault;
+        text_clear(body);
+        fault_set(&fault, ERROR_NO_MEMORY, "the index is out of memory: try again");
+        fault.retry_after_s = 1;
+        request_fail(request, &fault);
+        return;
+    }
+    if (body)
+        bytes = text_take(body, &size);
+    request->response = MHD_create_response_from_buffer(
+        size, bytes, bytes ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    if (!request->response) {
+        free(bytes);
+        shutdown(request->connection->fd, SHUT_RDWR);
+        return;
+    }
+    request->status = status;
+    if (type)
+        MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    MHD_add_response_header(request->response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    policy_add_cors(&request->door->config.policy, request->mhd, request->response);
+    for (; headers && headers->name; headers++)
+        MHD_add_response_header(request->response, headers->name, headers->value);
+    if (request->retry_after_s)
+        add_retry_after(request, request->retry_after_s);
+    if (request->door->draining)
+        MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONNECTION, "close");
+    if (request->suspended) {
+        request->suspended = false;
+        MHD_resume_connection(request->mhd);
+        http_loop_trigger(request->door->loop);
+    }
+}
+
+void request_reply_json(struct request *request, struct text *body)
+{
+    request_reply(request, MHD_HTTP_OK, "application/json", body, NULL);
+}
+
+void request_fail(struct request *request, const struct fault *fault)
+{
+    struct text body = {0};
+    unsigned status = error_http_status(fault->error);
+    struct reply_header headers[3] = {{0}};
+    size_t count = 0;
+
+    codec_write_problem(&body, fault);
+    if (text_failed(&body)) {
+        /* Better a bare status than none. */
+        text_clear(&body);
+    }
+    if (status == MHD_HTTP_UNAUTHORIZED)
+        headers[count++] = (struct reply_header){MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer"};
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        headers[count++] = (struct reply_header){MHD_HTTP_HEADER_ALLOW, request->methods};
+    if (fault->retry_after_s)
+        request->retry_after_s = fault->retry_after_s;
+    else if (status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_TOO_MANY_REQUESTS)
+        request->retry_after_s = 1;
+    request_reply(request, status, "application/problem+json", &body, headers);
+}
+
+/* --- before the body: what can be refused by the headers alone -------------------------------- */
+
+const char *request_header(const struct request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, name);
+}
+
+const char *request_query(const struct request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->mhd, MHD_GET_ARGUMENT_KIND, name);
+}
+
+struct index *request_index(const struct request *request)
+{
+    return request->door->config.index;
+}
+
+void request_heard(struct request *request)
+{
+    request->connection->heard_ms = door_now_ms(request->door);
+}
+
+struct count {
+    const char *name;
+    int times;
+};
+
+static enum MHD_Result count_header(
+    void *user, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+    struct count *count = user;
+    (void)kind;
+    (void)value;
+    count->times += !strcasecmp(key, count->name);
+    return MHD_YES;
+}
+
+static int header_times(struct request *request, const char *name)
+{
+    struct count count = {name, 0};
+    MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, count_header, &count);
+    return count.times;
+}
+
+/* `spk_` begins a join key; anything else is a node token. */
+static int read_credential(struct request *request, struct fault *ret_fault)
+{
+    const char *value = request_header(request, MHD_HTTP_HEADER_AUTHORIZATION);
+    struct caller *caller = &request->caller;
+
+    caller->kind = CREDENTIAL_NONE;
+    if (!value)
+        return 0;
+    if (strncasecmp(value, "Bearer ", 7) != 0)
+        return fault_set(ret_fault, ERROR_BAD_CREDENTIAL,
+            "Authorization must be `Bearer` and a join key or a node token");
+    value += 7 + strspn(value + 7, " ");
+    if (!strncmp(value, "spk_", 4))
+        return fault_set(ret_fault, ERROR_BAD_KEY,
+            "this index knows no such join key; it is open, so leave the key out");
+    if (!token_is_well_formed(value))
+        return fault_set(ret_fault, ERROR_BAD_CREDENTIAL,
+            "a node token is %d base64url characters; the one sent is not", LIMIT_TOKEN_CHARS);
+    token_hash(value, LIMIT_TOKEN_CHARS, caller->hash);
+    caller->kind = CREDENTIAL_TOKEN;
+    return 0;
+}
+
+static void find_caller(struct request *request)
+{
+    struct http_door *door = request->door;
+    struct http_connection *connection = request->connection;
+    struct caller *caller = &request->caller;
+
+    caller->address = connection->address;
+    request->port = connection->port;
+    if (connection->source) {
+        request->source = connection->source;
+        return;
+    }
+    caller->exempt =
+        policy_client(&door->config.policy, request->mhd, &caller->address, &request->port);
+    if (!caller->exempt)
+        request->source = source_hold(door->config.sources, &caller->address, door_now_ms(door));
+}
+
+static int check_rate(struct request *request, struct fault *ret_fault)
+{
+    struct http_door *door = request->door;
+    int64_t wait_ms;
+
+    if (!request->source ||
+        source_take(door->config.sources, request->source, door_now_ms(door), &wait_ms))
+        return 0;
+    fault_set(ret_fault, ERROR_RATE_LIMITED,
+        "your address sends more requests than this index takes: wait, then send fewer");
+    ret_fault->retry_after_s = (int)((wait_ms + 999) / 1000);
+    ret_fault->action = "retry";
+    return ERROR_RATE_LIMITED;
+}
+
+static int check_route(
+    struct request *request, const char *path, const char *method, struct fault *ret_fault)
+{
+    if (request->has_nul)
+        return fault_set(ret_fault, ERROR_BAD_REQUEST, "the URL has a NUL character: leave it out");
+    request->route = route_find(method, path, &request->name, request->methods);
+    if (request->route)
+        return 0;
+    if (!request->methods[0])
+        return fault_set(ret_fault, ERROR_UNKNOWN_PATH,
+            "there is nothing at this path; see /list, /register, /heartbeat, /mailbox, /events");
+    return fault_set(ret_fault, ERROR_BAD_METHOD, "this path takes %s", request->methods);
+}
+
+/* How long the body will be; 411 and 400 where that cannot be known for sure. */
+static int check_length(struct request *request, size_t *ret_size, struct fault *ret_fault)
+{
+    const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    bool needs_body = !strcmp(request->route->method, MHD_HTTP_METHOD_POST);
+
+    *ret_size = 0;
+    if (request_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING))
+        return fault_set(ret_fault, ERROR_LENGTH_REQUIRED,
+            "Transfer-Encoding is not taken: send the body with a Content-Length");
+    if (!length)
+        return needs_body ? fault_set(ret_fault, ERROR_LENGTH_REQUIRED,
+                                "send a JSON body, such as {}, with a Content-Length")
+                          : 0;
+    if (header_times(request, MHD_HTTP_HEADER_CONTENT_LENGTH) > 1)
+        return fault_set(ret_fault, ERROR_BAD_REQUEST, "there are two Content-Length headers");
+    if (!length[0] || strspn(length, "0123456789") != strlen(length))
+        return fault_set(ret_fault, ERROR_BAD_REQUEST, "the Content-Length is not a number");
+    errno = 0;
+    unsigned long long size = strtoull(length, NULL, 10);
+    *ret_size = errno ? SIZE_MAX : (size_t)size;
+    if (*ret_size > LIMIT_BODY_BYTES)
+        return fault_set(ret_fault, ERROR_TOO_LARGE, "the body has %s bytes: at most %d are taken",
+            length, LIMIT_BODY_BYTES);
+    return 0;
+}
+
+static int check_type(struct request *request, struct fault *ret_fault)
+{
+    const char *type = request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE);
+    size_t length = type ? strcspn(type, "; \t") : 0;
+
+    if (strcmp(request->route->method, MHD_HTTP_METHOD_POST) != 0)
+        return 0;
+    if (length == strlen("application/json") && !strncasecmp(type, "application/json", length))
+        return 0;
+    return fault_set(ret_fault, ERROR_NOT_JSON,
+        "send the body with Content-Type: application/json; with curl use `curl --json '{...}'`");
+}
+
+static void preflight(struct request *request, const char *path)
+{
+    route_find("", path, &request->name, request->methods);
+    if (!request->methods[0] && strcmp(path, "*") != 0) {
+        fault_set(&request->refusal, ERROR_UNKNOWN_PATH, "there is nothing at this path");
+        request_fail(request, &request->refusal);
+        return;
+    }
+    const char *allow = request->methods[0] ? request->methods : "GET, HEAD, POST, DELETE, OPTIONS";
+    request_reply(request, MHD_HTTP_NO_CONTENT, NULL, NULL,
+        (struct reply_header[]){
+            {MHD_HTTP_HEADER_ALLOW, allow},
+            {"Access-Control-Allow-Methods", allow},
+            {"Access-Control-Allow-Headers", "Authorization, Content-Type"},
+            {"Access-Control-Max-Age", PREFLIGHT_MAX_AGE_S},
+            {NULL, NULL},
+        });
+}
+
+/* All that the headers can tell. The refusal is answered after the body was read and dropped, so
+ * that the client sees it; where that body is too long for that, or has no known length, at once.
+ */
+static enum MHD_Result begin(struct request *request, const char *path, const char *method)
+{
+    const struct http_policy *policy = &request->door->config.policy;
+    struct fault *refusal = &request->refusal;
+    size_t size = 0;
+
+    request->begun = true;
+    request->connection = http_connection_of(request->mhd);
+    if (!request->connection)
+        return MHD_NO;
+    http_connection_enter(request->connection, HTTP_BODY);
+    find_caller(request);
+    bool refused = check_rate(request, refusal) || policy_check_host(policy, request->mhd, refusal);
+    if (!strcmp(method, MHD_HTTP_METHOD_OPTIONS))
+        return MHD_YES;
+    refused = refused || check_route(request, path, method, refusal) ||
+              check_length(request, &size, refusal) || check_type(request, refusal) ||
+              read_credential(request, refusal);
+    if (!refused)
+        return MHD_YES;
+    const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    bool waits = request_header(request, MHD_HTTP_HEADER_EXPECT) != NULL;
+    bool unknown = request_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL ||
+                   header_times(request, MHD_HTTP_HEADER_CONTENT_LENGTH) > 1;
+    if (!unknown && (!length || (!waits && strtoull(length, NULL, 10) <= LIMIT_DRAIN_BYTES)))
+        return MHD_YES;
+    request_fail(request, refusal);
+    if (!request->response)
+        return MHD_NO;
+    MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONNECTION, "close");
+    send_reply(request);
+    return MHD_YES;
+}
+
+/* --- the life of a request -----------------------------------------------------------------------
+ */
+
+static void *on_begin(void *user, const char *uri, struct MHD_Connection *mhd)
+{
+    struct request *request = calloc(1, sizeof *request);
+
+    if (!request)
+        return NULL;
+    request->door = user;
+    request->mhd = mhd;
+    request->has_nul = strstr(uri, "%00") != NULL;
+    return request;
+}
+
+static void run(struct request *request, const char *path, const char *method)
+{
+    request->running = true;
+    http_connection_enter(request->connection, HTTP_RUNNING);
+    if (request->refusal.error)
+        request_fail(request, &request->refusal);
+    else if (!strcmp(method, MHD_HTTP_METHOD_OPTIONS))
+        preflight(request, path);
+    else
+        request->route->handle(request);
+    request->running = false;
+    if (request->response)
+        return;
+    MHD_suspend_connection(request->mhd);
+    request->suspended = true;
+}
+
+static enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const char *path,
+    const char *method, const char *version, const char *upload, size_t *upload_size,
+    void **request_context)
+{
+    struct request *request = *request_context;
+
+    (void)user;
+    (void)mhd;
+    (void)version;
+    if (!request)
+        return MHD_NO;
+    if (!request->begun)
+        return begin(request, path, method);
+    if (*upload_size) {
+        if (!request->refusal.error && request->body.length + *upload_size <= LIMIT_BODY_BYTES)
+            text_append(&request->body, upload, *upload_size);
+        *upload_size = 0;
+        return MHD_YES;
+    }
+    if (!request->response)
+        run(request, path, method);
+    if (request->response)
+        send_reply(request);
+    return MHD_YES;
+}
+
+static void on_complete(void *user, struct MHD_Connection *mhd, void **request_context,
+    enum MHD_RequestTerminationCode code)
+{
+    struct request *request = *request_context;
+    struct http_connection *connection = http_connection_of(mhd);
+
+    (void)user;
+    (void)code;
+    if (!request)
+        return;
+    *request_context = NULL;
+    if (connection)
+        http_connection_enter(connection, HTTP_IDLE);
+    if (request->source && (!request->connection || request->source != request->connection->source))
+        source_release(request->door->config.sources, request->source);
+    if (request->response)
+        MHD_destroy_response(request->response);
+    codec_free(request->json);
+    text_clear(&request->pieces.nodes);
+    text_clear(&request->pieces.gone);
+    text_clear(&request->pieces.messages);
+    text_clear(&request->body);
+    free(request);
+}
+
+bool request_parse(struct request *request)
+{
+    struct fault fault;
+    int error;
+
+    if (text_failed(&request->body))
+        error = fault_set(&fault, ERROR_NO_MEMORY, "the index is out of memory: try again");
+    else
+        error = codec_parse(request->body.bytes ? request->body.bytes : "", request->body.length,
+            &request->json, &fault);
+    if (error)
+        request_fail(request, &fault);
+    return !error;
+}
+
+/* --- parked polls
+ * ----------------------------------------------------------------------------------- */
+
+static void on_vanished(struct wait *wait)
+{
+    struct request *request = (struct request *)((char *)wait - offsetof(struct request, wait));
+
+    /* The answer is an empty one: a client that has only closed its sending side still gets it. */
+    if (request->poll)
+        index_poll_cut(request->poll);
+}
+
+void request_poll(struct request *request, struct poll_request *poll, poll_done done)
+{
+    struct http_door *door = request->door;
+    int fd = request->connection->fd;
+
+    poll->heard_ms = request->connection->heard_ms;
+    if (poll->wait_s > 0 && !waits_have_room(door->waits, request->source)) {
+        poll->wait_s = 0;
+        request->retry_after_s = 1;
+    }
+    request->poll = index_poll(door->config.index, &request->caller, poll, done, request);
+    if (!request->poll)
+        return;
+    /* It may be parked for long: what was only needed to ask is not kept. */
+    codec_free(request->json);
+    request->json = NULL;
+    text_clear(&request->body);
+    if (poll->wait_s > 0)
+        wait_begin(door->waits, &request->wait, request->source, fd);
+}
+
+void request_poll_done(struct request *request)
+{
+    request->poll = NULL;
+    wait_end(request->door->waits, &request->wait);
+}
+
+/* --- the door itself
+ * ---------------------------------------------------------------------------------- */
+
+static bool on_exempt(const struct address *address, void *user)
+{
+    struct http_door *door = user;
+    return policy_trusts(&door->config.policy, address);
+}
+
+static bool on_pass_done(void *user)
+{
+    struct http_door *door = user;
+    return door->config.pass_done(door->config.user);
+}
+
+int http_door_new(
+    const struct http_door_config *config, struct http_door **ret_door, struct fault *ret_fault)
+{
+    struct http_door *door = calloc(1, sizeof *door);
+
+    if (!door)
+        return fault_set(ret_fault, ERROR_NO_MEMORY, "no memory for the door");
+    door->config = *config;
+    int error = waits_new(config->uv, config->max_waiters, config->max_waiters_per_address,
+        on_vanished, &door->waits);
+    if (error) {
+        free(door);
+        return fault_set(ret_fault, error, "no memory or descriptor for parked polls");
+    }
+    error = http_loop_new(
+        &(struct http_loop_config){
+            .uv = config->uv,
+            .clock = config->clock,
+            .sources = config->sources,
+            .max_connections = config->max_connections,
+            .max_connections_per_address = config->max_connections_per_address,
+            .exempt = on_exempt,
+            .handle = on_request,
+            .begin = on_begin,
+            .complete = on_complete,
+            .pass_done = on_pass_done,
+            .user = door,
+        },
+        &door->loop, ret_fault);
+    if (error) {
+        waits_close(door->waits);
+        uv_run(config->uv, UV_RUN_NOWAIT);
+        waits_free(door->waits);
+        free(door);
+        return error;
+    }
+    *ret_door = door;
+    return 0;
+}
+
+struct http_loop *http_door_loop(struct http_door *door)
+{
+    return door->loop;
+}
+
+void http_door_drain(struct http_door *door)
+{
+    door->draining = true;
+    http_loop_drain(door->loop);
+}
+
+void http_door_close(struct http_door *door)
+{
+    http_loop_close(door->loop);
+    waits_close(door->waits);
+}
+
+void http_door_free(struct http_door *door)
+{
+    if (!door)
+        return;
+    http_loop_free(door->loop);
+    waits_free(door->waits);
+    free(door);
+}

@@ -1,0 +1,110 @@
+/*
+ * The door: one HTTP request from its first header to its reply. It checks what every route wants
+ * checked, gathers the body, finds out who asks, and calls the route. A route answers with
+ * request_reply() or request_fail(), at once or later.
+ */
+#ifndef SIGNPOST_HTTP_DOOR_H
+#define SIGNPOST_HTTP_DOOR_H
+
+#include "codec.h"
+#include "http/loop.h"
+#include "http/policy.h"
+#include "http/wait.h"
+#include "index/index.h"
+#include "text.h"
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+struct http_door;
+
+struct http_door_config {
+    uv_loop_t *uv;
+    const struct clock *clock;
+    struct index *index;
+    struct sources *sources;
+    struct http_policy policy;
+    size_t max_connections, max_connections_per_address; /* 0: no limit */
+    size_t max_waiters, max_waiters_per_address;         /* 0: no limit */
+    bool (*pass_done)(void *user); /* ends a pass (flushes the store); true: once more */
+    void *user;
+};
+
+int http_door_new(
+    const struct http_door_config *config, struct http_door **ret_door, struct fault *ret_fault);
+struct http_loop *http_door_loop(struct http_door *door);
+
+/* From now on every reply says `Connection: close`; idle connections go, the others finish. */
+void http_door_drain(struct http_door *door);
+void http_door_close(struct http_door *door); /* then run the loop once more before freeing */
+void http_door_free(struct http_door *door);  /* NULL is fine */
+
+/* --- for the routes ------------------------------------------------------------------------------
+ */
+
+struct request;
+
+#define ROUTE_METHODS_SIZE 64
+
+struct route {
+    const char *method;
+    const char *path; /* ends in `/` where a name follows */
+    void (*handle)(struct request *request);
+};
+
+struct request {
+    struct http_door *door;
+    struct MHD_Connection *mhd;
+    struct http_connection *connection;
+    const struct route *route;
+    const char *name; /* what follows the route's path, or NULL */
+    struct caller caller;
+    uint16_t port;     /* of the caller; 0: not known */
+    struct json *json; /* of routes that read one */
+    struct poll_pieces pieces;
+    struct meta_filter filters[LIMIT_FILTERS];
+    size_t filter_count;
+    struct poll *poll;                /* under way, or NULL */
+    char last_id[LIMIT_ID_CHARS + 1]; /* of the last node in the page */
+
+    /* private to the door */
+    struct source *source; /* the caller's; held unless it is the connection's */
+    struct wait wait;
+    struct text body;
+    struct fault refusal;             /* found before the body was read */
+    char methods[ROUTE_METHODS_SIZE]; /* that the path has, as for Allow */
+    struct MHD_Response *response;
+    unsigned status;
+    int retry_after_s; /* also on a success */
+    bool has_nul;      /* in its URL, percent-encoded: libmicrohttpd would cut the path there */
+    bool begun;
+    bool running; /* inside the route's handler */
+    bool suspended;
+};
+
+struct reply_header {
+    const char *name, *value;
+};
+
+/* Takes the body over. `headers` ends with a NULL name, or is NULL. */
+void request_reply(struct request *request, unsigned status, const char *type, struct text *body,
+    const struct reply_header *headers);
+void request_reply_json(struct request *request, struct text *body);
+void request_fail(struct request *request, const struct fault *fault);
+
+struct index *request_index(const struct request *request);
+void request_heard(struct request *request); /* of a change in a list, by this answer */
+
+/* Parses the body as JSON into `request->json`; where that fails the request is answered. */
+bool request_parse(struct request *request);
+const char *request_header(const struct request *request, const char *name);
+const char *request_query(const struct request *request, const char *name); /* NULL: absent */
+
+/* Asks the index, within the caps on parked polls. `done` gets the request as its user; it calls
+ * request_poll_done() and answers. */
+void request_poll(struct request *request, struct poll_request *poll, poll_done done);
+void request_poll_done(struct request *request);
+
+#endif

@@ -1,0 +1,458 @@
+#include "http/loop.h"
+
+#include "limits.h"
+#include "log.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define PUMP_TURNS 32      /* of libmicrohttpd, before other handles of the loop get their turn */
+#define PUMP_AGAIN_MS 1000 /* the longest sleep while a connection has a deadline */
+#define ACCEPT_BATCH 128   /* connections taken from one listener in a row */
+#define LISTEN_BACKLOG 1024
+#define CONNECTION_SLACK 64 /* our own limit must be met before libmicrohttpd's */
+
+static const int64_t phase_limits_ms[HTTP_PHASES] = {
+    [HTTP_HEADERS] = LIMIT_HEADERS_DEADLINE_MS,
+    [HTTP_BODY] = LIMIT_BODY_DEADLINE_MS,
+    [HTTP_RUNNING] = INT64_MAX,
+    [HTTP_REPLY] = LIMIT_REPLY_DEADLINE_MS,
+    [HTTP_IDLE] = LIMIT_IDLE_MS,
+};
+
+struct listener {
+    uv_poll_t readable;
+    struct http_loop *loop;
+    struct listener *next;
+    int fd;
+    bool paused; /* out of descriptors: tried again with the timer */
+};
+
+struct phase_list {
+    struct http_connection *first, *last;
+};
+
+struct http_loop {
+    struct http_loop_config config;
+    struct MHD_Daemon *daemon;
+    uv_poll_t events;
+    uv_timer_t timer;
+    struct listener *listeners;
+    struct phase_list phases[HTTP_PHASES];
+    size_t connections;
+    bool triggered;
+    bool pumping;
+    bool draining;
+};
+
+static int64_t now_ms(const struct http_loop *loop)
+{
+    return clock_now_ms(loop->config.clock);
+}
+
+/* --- connections -------------------------------------------------------------------------------
+ */
+
+static void phase_leave(struct http_connection *connection)
+{
+    struct phase_list *list = &connection->loop->phases[connection->phase];
+
+    if (connection->previous)
+        connection->previous->next = connection->next;
+    else
+        list->first = connection->next;
+    if (connection->next)
+        connection->next->previous = connection->previous;
+    else
+        list->last = connection->previous;
+}
+
+static void phase_join(struct http_connection *connection, enum http_phase phase)
+{
+    struct phase_list *list = &connection->loop->phases[phase];
+
+    connection->phase = phase;
+    connection->since_ms = now_ms(connection->loop);
+    connection->next = NULL;
+    connection->previous = list->last;
+    if (list->last)
+        list->last->next = connection;
+    else
+        list->first = connection;
+    list->last = connection;
+}
+
+void http_connection_enter(struct http_connection *connection, enum http_phase phase)
+{
+    phase_leave(connection);
+    phase_join(connection, phase);
+    if (phase == HTTP_IDLE && connection->loop->draining)
+        shutdown(connection->fd, SHUT_RDWR);
+}
+
+struct http_connection *http_connection_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+static struct http_connection *connection_new(struct http_loop *loop, struct MHD_Connection *mhd)
+{
+    struct http_connection *connection = calloc(1, sizeof *connection);
+    const union MHD_ConnectionInfo *info;
+
+    if (!connection)
+        return NULL;
+    connection->loop = loop;
+    connection->heard_ms = INT64_MIN;
+    info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    connection->fd = info->connect_fd;
+    info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    address_from_sockaddr(info->client_addr, &connection->address);
+    connection->port = ntohs(info->client_addr->sa_family == AF_INET6
+                                 ? ((const struct sockaddr_in6 *)info->client_addr)->sin6_port
+                                 : ((const struct sockaddr_in *)info->client_addr)->sin_port);
+    if (!loop->config.exempt(&connection->address, loop->config.user))
+        connection->source = source_hold(loop->config.sources, &connection->address, now_ms(loop));
+    if (connection->source)
+        connection->source->connections++;
+    loop->connections++;
+    phase_join(connection, HTTP_HEADERS);
+    return connection;
+}
+
+static void connection_free(struct http_connection *connection)
+{
+    struct http_loop *loop = connection->loop;
+
+    phase_leave(connection);
+    if (connection->source) {
+        connection->source->connections--;
+        source_release(loop->config.sources, connection->source);
+    }
+    loop->connections--;
+    free(connection);
+}
+
+static void on_connection(void *user, struct MHD_Connection *mhd, void **socket_context,
+    enum MHD_ConnectionNotificationCode code)
+{
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        *socket_context = connection_new(user, mhd);
+    } else if (*socket_context) {
+        connection_free(*socket_context);
+        *socket_context = NULL;
+    }
+}
+
+/* Cuts connections whose phase took too long; libmicrohttpd's own timeout is reset by every byte,
+ * so a sender of one byte a second would never meet it. */
+static void cut_late(struct http_loop *loop)
+{
+    for (int phase = 0; phase < HTTP_PHASES; phase++) {
+        struct http_connection *next;
+        if (phase_limits_ms[phase] == INT64_MAX)
+            continue;
+        int64_t latest_ms = now_ms(loop) - phase_limits_ms[phase];
+        for (struct http_connection *at = loop->phases[phase].first;
+             at && at->since_ms <= latest_ms; at = next) {
+            next = at->next;
+            shutdown(at->fd, SHUT_RDWR);
+        }
+    }
+}
+
+/* --- the pump
+ * ------------------------------------------------------------------------------------- */
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct http_loop *loop = timer->data;
+
+    cut_late(loop);
+    for (struct listener *listener = loop->listeners; listener; listener = listener->next)
+        if (listener->paused) {
+            listener->paused = false;
+            uv_poll_start(&listener->readable, UV_READABLE, listener->readable.poll_cb);
+        }
+    http_loop_pump(loop);
+}
+
+static bool has_deadlines(const struct http_loop *loop)
+{
+    for (int phase = 0; phase < HTTP_PHASES; phase++)
+        if (loop->phases[phase].first && phase_limits_ms[phase] != INT64_MAX)
+            return true;
+    for (const struct listener *listener = loop->listeners; listener; listener = listener->next)
+        if (listener->paused)
+            return true;
+    return false;
+}
+
+void http_loop_pump(struct http_loop *loop)
+{
+    MHD_UNSIGNED_LONG_LONG timeout_ms = PUMP_AGAIN_MS;
+    bool more = true;
+
+    if (loop->pumping || !loop->daemon)
+        return;
+    loop->pumping = true;
+    for (int turn = 0; more && turn < PUMP_TURNS; turn++) {
+        loop->triggered = false;
+        MHD_run(loop->daemon);
+        bool again = loop->config.pass_done(loop->config.user);
+        if (MHD_get_timeout(loop->daemon, &timeout_ms) != MHD_YES || timeout_ms > PUMP_AGAIN_MS)
+            timeout_ms = PUMP_AGAIN_MS;
+        more = again || loop->triggered || timeout_ms == 0;
+    }
+    loop->pumping = false;
+    if (more)
+        uv_timer_start(&loop->timer, on_timer, 0, 0);
+    else if (has_deadlines(loop))
+        uv_timer_start(&loop->timer, on_timer, timeout_ms, 0);
+    else
+        uv_timer_stop(&loop->timer);
+}
+
+static void on_events(uv_poll_t *events, int status, int ready)
+{
+    (void)status;
+    (void)ready;
+    http_loop_pump(events->data);
+}
+
+void http_loop_trigger(struct http_loop *loop)
+{
+    loop->triggered = true;
+}
+
+bool http_loop_triggered(const struct http_loop *loop)
+{
+    return loop->triggered;
+}
+
+/* --- listening
+ * ------------------------------------------------------------------------------------- */
+
+/* Says why before closing: the client has sent nothing that we have read, so a short text fits the
+ * socket's buffer. */
+static void turn_away(int fd, unsigned status, const char *title, const char *code)
+{
+    char reply[512], body[256];
+    int body_size = snprintf(body, sizeof body,
+        "{\"type\":\"urn:signpost:problem:%s\",\"title\":\"%s\",\"status\":%u,"
+        "\"detail\":\"close a connection or try again later\",\"code\":\"%s\"}\n",
+        code, title, status, code);
+    int size = snprintf(reply, sizeof reply,
+        "HTTP/1.1 %u %s\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n"
+        "Retry-After: 5\r\nConnection: close\r\n\r\n%s",
+        status, title, body_size, body);
+    (void)!send(fd, reply, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    shutdown(fd, SHUT_WR);
+    close(fd);
+}
+
+/* May one more connection of that address come in? Answers and closes it otherwise. */
+static bool admit(struct http_loop *loop, int fd, const struct address *address)
+{
+    const struct http_loop_config *config = &loop->config;
+
+    if (config->max_connections && loop->connections >= config->max_connections) {
+        turn_away(fd, 503, "Service Unavailable", "too_many_connections");
+        return false;
+    }
+    if (!config->max_connections_per_address || config->exempt(address, config->user))
+        return true;
+    struct source *source = source_hold(config->sources, address, now_ms(loop));
+    bool full = source && source->connections >= config->max_connections_per_address;
+    source_release(config->sources, source);
+    if (full)
+        turn_away(fd, 429, "Too Many Requests", "too_many_connections");
+    return !full;
+}
+
+static void on_connectable(uv_poll_t *readable, int status, int events)
+{
+    struct listener *listener = readable->data;
+    struct http_loop *loop = listener->loop;
+
+    (void)status;
+    (void)events;
+    for (int i = 0; i < ACCEPT_BATCH; i++) {
+        struct sockaddr_storage peer;
+        socklen_t peer_size = sizeof peer;
+        struct address address = {0};
+        int fd = accept4(
+            listener->fd, (struct sockaddr *)&peer, &peer_size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)) {
+            log_event(LOG_WARN, "accept_paused", "reason", strerror(errno), NULL);
+            listener->paused = true;
+            uv_poll_stop(readable);
+        }
+        if (fd < 0)
+            break;
+        int on = 1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        address_from_sockaddr((struct sockaddr *)&peer, &address);
+        if (!admit(loop, fd, &address))
+            continue;
+        /* On failure libmicrohttpd has closed the socket. */
+        if (MHD_add_connection(loop->daemon, fd, (struct sockaddr *)&peer, peer_size) != MHD_YES)
+            log_event(LOG_WARN, "connection_refused", "reason", "libmicrohttpd", NULL);
+    }
+    http_loop_pump(loop);
+}
+
+static int open_listener(const struct address *address, uint16_t port, int *ret_fd)
+{
+    struct sockaddr_storage name;
+    socklen_t name_size = address_to_sockaddr(address, port, &name);
+    int on = 1;
+    int fd = socket(name.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return errno;
+    /* With IPV6_V6ONLY [::] and 0.0.0.0 can be given side by side, and mean what they say. */
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
+        (name.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on)) ||
+        bind(fd, (struct sockaddr *)&name, name_size) || listen(fd, LISTEN_BACKLOG)) {
+        int error = errno;
+        close(fd);
+        return error;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+int http_loop_listen(struct http_loop *loop, const struct address *address, uint16_t port,
+    uint16_t *ret_port, struct fault *ret_fault)
+{
+    char text[ADDRESS_TEXT_SIZE];
+    struct sockaddr_storage name;
+    socklen_t name_size = sizeof name;
+    int fd = -1;
+    int error = open_listener(address, port, &fd);
+
+    if (error) {
+        const char *format = address->family == 6 ? "cannot listen on [%s]:%u: %s%s"
+                                                  : "cannot listen on %s:%u: %s%s";
+        return fault_set(ret_fault, ERROR_BAD_REQUEST, format, address_format(address, text),
+            (unsigned)port, strerror(error),
+            error == EADDRINUSE ? "; another program has the port, give another with --listen"
+                                : "");
+    }
+    struct listener *listener = calloc(1, sizeof *listener);
+    if (!listener) {
+        close(fd);
+        return fault_set(ret_fault, ERROR_NO_MEMORY, "no memory for a listener");
+    }
+    getsockname(fd, (struct sockaddr *)&name, &name_size);
+    *ret_port = ntohs(name.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&name)->sin6_port
+                                                 : ((struct sockaddr_in *)&name)->sin_port);
+    listener->fd = fd;
+    listener->loop = loop;
+    listener->next = loop->listeners;
+    loop->listeners = listener;
+    uv_poll_init(loop->config.uv, &listener->readable, fd);
+    listener->readable.data = listener;
+    uv_poll_start(&listener->readable, UV_READABLE, on_connectable);
+    return 0;
+}
+
+/* --- life
+ * ------------------------------------------------------------------------------------------- */
+
+static void on_mhd_log(void *user, const char *format, va_list arguments)
+{
+    char line[256];
+
+    (void)user;
+    vsnprintf(line, sizeof line, format, arguments);
+    line[strcspn(line, "\n")] = '\0';
+    log_event(LOG_DEBUG, "libmicrohttpd", "text", line, NULL);
+}
+
+int http_loop_new(
+    const struct http_loop_config *config, struct http_loop **ret_loop, struct fault *ret_fault)
+{
+    struct http_loop *loop = calloc(1, sizeof *loop);
+    unsigned limit = config->max_connections && config->max_connections < 1000000
+                         ? (unsigned)config->max_connections + CONNECTION_SLACK
+                         : 1000000;
+
+    if (!loop)
+        return fault_set(ret_fault, ERROR_NO_MEMORY, "no memory for the HTTP loop");
+    loop->config = *config;
+    loop->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
+        NULL, NULL, config->handle, config->user, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, loop, MHD_OPTION_NOTIFY_COMPLETED,
+        config->complete, config->user, MHD_OPTION_URI_LOG_CALLBACK, config->begin, config->user,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_CONNECTION_POOL_BYTES,
+        MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_END);
+    if (!loop->daemon) {
+        free(loop);
+        return fault_set(ret_fault, ERROR_NO_MEMORY, "libmicrohttpd did not start");
+    }
+    uv_poll_init(config->uv, &loop->events,
+        MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
+    loop->events.data = loop;
+    uv_poll_start(&loop->events, UV_READABLE, on_events);
+    uv_timer_init(config->uv, &loop->timer);
+    loop->timer.data = loop;
+    *ret_loop = loop;
+    return 0;
+}
+
+static void on_listener_closed(uv_handle_t *handle)
+{
+    struct listener *listener = handle->data;
+    close(listener->fd);
+    free(listener);
+}
+
+static void close_listeners(struct http_loop *loop)
+{
+    while (loop->listeners) {
+        struct listener *listener = loop->listeners;
+        loop->listeners = listener->next;
+        uv_close((uv_handle_t *)&listener->readable, on_listener_closed);
+    }
+}
+
+void http_loop_drain(struct http_loop *loop)
+{
+    static const enum http_phase waiting[] = {HTTP_HEADERS, HTTP_IDLE};
+
+    loop->draining = true;
+    close_listeners(loop);
+    for (size_t i = 0; i < sizeof waiting / sizeof waiting[0]; i++)
+        for (struct http_connection *at = loop->phases[waiting[i]].first; at; at = at->next)
+            shutdown(at->fd, SHUT_RDWR);
+}
+
+size_t http_loop_connections(const struct http_loop *loop)
+{
+    return loop->connections;
+}
+
+void http_loop_close(struct http_loop *loop)
+{
+    close_listeners(loop);
+    uv_close((uv_handle_t *)&loop->events, NULL);
+    uv_close((uv_handle_t *)&loop->timer, NULL);
+    MHD_stop_daemon(loop->daemon);
+    loop->daemon = NULL;
+}
+
+void http_loop_free(struct http_loop *loop)
+{
+    free(loop);
+}

@@ -1,0 +1,84 @@
+/*
+ * libmicrohttpd inside the libuv loop: listeners, connections, deadlines, and the pump that runs
+ * every ready socket, then ends the pass (the store commits), then sends what that answered.
+ */
+#ifndef SIGNPOST_HTTP_LOOP_H
+#define SIGNPOST_HTTP_LOOP_H
+
+#include "clock.h"
+#include "error.h"
+#include "net/address.h"
+#include "net/source.h"
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+struct http_loop;
+
+/* What a connection is doing; each phase but HTTP_RUNNING has its deadline, from limits.h. */
+enum http_phase {
+    HTTP_HEADERS, /* connected, no request seen yet */
+    HTTP_BODY,    /* headers are in, the body is not */
+    HTTP_RUNNING, /* a request is worked on, or parked */
+    HTTP_REPLY,   /* the reply is being sent */
+    HTTP_IDLE,    /* between two requests */
+    HTTP_PHASES
+};
+
+struct http_connection {
+    struct http_loop *loop;
+    struct http_connection *next, *previous; /* of its phase, the oldest first */
+    enum http_phase phase;
+    int64_t since_ms;      /* in this phase */
+    int64_t heard_ms;      /* when it last heard of a change in a list; INT64_MIN: never */
+    struct source *source; /* NULL: a trusted proxy */
+    struct address address;
+    uint16_t port;
+    int fd;
+};
+
+struct http_loop_config {
+    uv_loop_t *uv;
+    const struct clock *clock;
+    struct sources *sources;
+    size_t max_connections;                                    /* 0: no limit */
+    size_t max_connections_per_address;                        /* 0: no limit */
+    bool (*exempt)(const struct address *address, void *user); /* not counted by address */
+    MHD_AccessHandlerCallback handle;
+    void *(*begin)(void *user, const char *uri, struct MHD_Connection *mhd); /* makes con_cls */
+    MHD_RequestCompletedCallback complete;
+    bool (*pass_done)(void *user); /* after each pass over the ready sockets; true: once more */
+    void *user;
+};
+
+/* Everything is borrowed until http_loop_free(). */
+int http_loop_new(
+    const struct http_loop_config *config, struct http_loop **ret_loop, struct fault *ret_fault);
+
+/* `ret_port` is the one taken where `port` is 0. ERROR_BAD_REQUEST with a sentence where the
+ * address cannot be listened on. */
+int http_loop_listen(struct http_loop *loop, const struct address *address, uint16_t port,
+    uint16_t *ret_port, struct fault *ret_fault);
+
+/* Runs what is ready until nothing is. Never from inside a callback of libmicrohttpd. */
+void http_loop_pump(struct http_loop *loop);
+
+/* A connection was resumed: the loop pumps before it sleeps. */
+void http_loop_trigger(struct http_loop *loop);
+bool http_loop_triggered(const struct http_loop *loop);
+
+struct http_connection *http_connection_of(struct MHD_Connection *mhd);
+void http_connection_enter(struct http_connection *connection, enum http_phase phase);
+
+/* Listens no more and closes connections that have no request; those with one finish it. */
+void http_loop_drain(struct http_loop *loop);
+size_t http_loop_connections(const struct http_loop *loop);
+
+/* Closes what is left. No connection may be suspended. The handles of libuv are closed: run the
+ * loop once more before freeing. */
+void http_loop_close(struct http_loop *loop);
+void http_loop_free(struct http_loop *loop); /* NULL is fine */
+
+#endif

@@ -1,0 +1,208 @@
+#include "http/policy.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define FORWARDED_CHARS                                                                            \
+    1024 /* of the forwarding headers, together; what is past this is not read */
+
+static const char *header(struct MHD_Connection *mhd, const char *name)
+{
+    return MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, name);
+}
+
+bool policy_trusts(const struct http_policy *policy, const struct address *address)
+{
+    for (size_t i = 0; i < policy->trusted_count; i++)
+        if (address_range_has(&policy->trusted[i], address))
+            return true;
+    return false;
+}
+
+/* --- forwarding headers
+ * ---------------------------------------------------------------------------- */
+
+struct forwarded {
+    const char *name;
+    char text[FORWARDED_CHARS];
+    size_t length;
+};
+
+/* A header that comes several times is one list (RFC 9110, 5.3). Kept from the right: the nearest
+ * proxies write there. */
+static enum MHD_Result collect(
+    void *user, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+    struct forwarded *forwarded = user;
+
+    (void)kind;
+    if (strcasecmp(key, forwarded->name) != 0 || !value)
+        return MHD_YES;
+    size_t length = strlen(value);
+    if (forwarded->length + length + 2 > sizeof forwarded->text) {
+        forwarded->length = 0;
+        if (length + 2 > sizeof forwarded->text) {
+            value += length + 2 - sizeof forwarded->text;
+            length = sizeof forwarded->text - 2;
+        }
+    }
+    if (forwarded->length)
+        forwarded->text[forwarded->length++] = ',';
+    memcpy(forwarded->text + forwarded->length, value, length);
+    forwarded->length += length;
+    forwarded->text[forwarded->length] = '\0';
+    return MHD_YES;
+}
+
+static char *trim(char *text)
+{
+    text += strspn(text, " \t");
+    size_t length = strlen(text);
+    while (length && strchr(" \t", text[length - 1]))
+        text[--length] = '\0';
+    return text;
+}
+
+/* `address`, `address:port`, `[address]`, `[address]:port`, each perhaps in quotes. */
+static bool parse_node(char *text, struct address *ret_address, uint16_t *ret_port)
+{
+    size_t length = strlen(text);
+    long port = 0;
+
+    if (length >= 2 && text[0] == '"' && text[length - 1] == '"') {
+        text[length - 1] = '\0';
+        text++;
+    }
+    char *colon = strrchr(text, ':');
+    if (text[0] == '[') {
+        char *end = strchr(text, ']');
+        if (!end)
+            return false;
+        *end = '\0';
+        text++;
+        if (end[1] == ':')
+            port = strtol(end + 2, NULL, 10);
+    } else if (colon && strchr(text, ':') == colon) {
+        *colon = '\0';
+        port = strtol(colon + 1, NULL, 10);
+    }
+    *ret_port = port > 0 && port <= UINT16_MAX ? (uint16_t)port : 0;
+    return address_parse(text, ret_address);
+}
+
+/* The `for` of one element of Forwarded: `for=1.2.3.4;proto=https`. */
+static char *forwarded_for(char *element)
+{
+    char *rest = element;
+
+    for (char *pair = strsep(&rest, ";"); pair; pair = strsep(&rest, ";")) {
+        pair = trim(pair);
+        if (!strncasecmp(pair, "for=", 4))
+            return pair + 4;
+    }
+    return NULL;
+}
+
+bool policy_client(const struct http_policy *policy, struct MHD_Connection *mhd,
+    struct address *address, uint16_t *port)
+{
+    static const char *const names[] = {"Forwarded", "X-Forwarded-For"};
+    struct forwarded forwarded = {.length = 0};
+    size_t kind;
+
+    if (!policy->trusted_count || !policy_trusts(policy, address))
+        return false;
+    for (kind = 0; kind < 2 && !forwarded.length; kind++) {
+        forwarded.name = names[kind];
+        MHD_get_connection_values(mhd, MHD_HEADER_KIND, collect, &forwarded);
+    }
+    bool standard = kind == 1;
+    /* From the right: each element was written by the proxy to its right, so the first that is not
+     * trusted is the last that is known for sure. */
+    while (forwarded.length) {
+        struct address next;
+        uint16_t next_port;
+        char *comma = strrchr(forwarded.text, ',');
+        char *element = trim(comma ? comma + 1 : forwarded.text);
+        if (standard)
+            element = forwarded_for(element);
+        if (!element || !parse_node(element, &next, &next_port))
+            return true;
+        *address = next;
+        *port = next_port;
+        if (!policy_trusts(policy, address))
+            return false;
+        if (!comma)
+            return true;
+        *comma = '\0';
+    }
+    return true;
+}
+
+/* --- Host and Origin
+ * ------------------------------------------------------------------------------- */
+
+/* Is `host`, perhaps with a port, this machine's own name? */
+static bool is_loopback_host(const char *host)
+{
+    char name[256];
+    struct address address;
+    size_t length = strcspn(host, host[0] == '[' ? "]" : ":/");
+
+    if (length >= sizeof name)
+        return false;
+    memcpy(name, host, length);
+    name[length] = '\0';
+    if (name[0] == '[')
+        return address_parse(name + 1, &address) && address_classify(&address) == ADDRESS_LOOPBACK;
+    if (!strcasecmp(name, "localhost") ||
+        (length > 10 && !strcasecmp(name + length - 10, ".localhost")))
+        return true;
+    return address_parse(name, &address) && address_classify(&address) == ADDRESS_LOOPBACK;
+}
+
+static bool is_loopback_origin(const char *origin)
+{
+    const char *host = strstr(origin, "://");
+    return host && is_loopback_host(host + 3);
+}
+
+int policy_check_host(
+    const struct http_policy *policy, struct MHD_Connection *mhd, struct fault *ret_fault)
+{
+    if (!policy->loopback_only)
+        return 0;
+    const char *host = header(mhd, MHD_HTTP_HEADER_HOST);
+    const char *origin = header(mhd, MHD_HTTP_HEADER_ORIGIN);
+    if (host && !is_loopback_host(host))
+        return fault_set(ret_fault, ERROR_FOREIGN_HOST,
+            "this index is open to its own machine only: call it as localhost, or start it with "
+            "--open");
+    if (origin && !is_loopback_origin(origin))
+        return fault_set(ret_fault, ERROR_FOREIGN_HOST,
+            "this index is open to its own machine only: pages of other origins may not use it; "
+            "start it with --open to allow them");
+    return 0;
+}
+
+void policy_add_cors(
+    const struct http_policy *policy, struct MHD_Connection *mhd, struct MHD_Response *response)
+{
+    const char *origin = header(mhd, MHD_HTTP_HEADER_ORIGIN);
+    bool any = !policy->origin_count && !policy->loopback_only;
+    bool allowed = policy->loopback_only && origin && is_loopback_origin(origin);
+
+    if (any) {
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+    } else {
+        MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ORIGIN);
+        for (size_t i = 0; origin && i < policy->origin_count && !allowed; i++)
+            allowed = !strcasecmp(origin, policy->origins[i]);
+        if (allowed)
+            MHD_add_response_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    }
+    if (origin && (any || allowed))
+        MHD_add_response_header(
+            response, "Access-Control-Expose-Headers", "ETag, Link, Location, Retry-After");
+}

@@ -1,0 +1,549 @@
+#include "http/routes.h"
+
+#include "limits.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* --- what the query says -------------------------------------------------------------------------
+ */
+
+struct query {
+    struct request *request;
+    struct poll_request *poll;
+    struct fault *fault;
+    bool list, mail; /* which of the two `after` and `limit` are about */
+    unsigned seen;   /* a bit for each known name */
+};
+
+static int read_number(
+    const char *name, const char *text, double *ret_number, struct fault *ret_fault)
+{
+    char *end;
+    double number = strtod(text, &end);
+
+    if (!text[0] || strspn(text, "0123456789.") != strlen(text) || *end || !isfinite(number))
+        return fault_set(
+            ret_fault, ERROR_BAD_REQUEST, "%s must be a number, such as %s=10", name, name);
+    *ret_number = number;
+    return 0;
+}
+
+static int query_wait(struct query *query, const char *value)
+{
+    int error = read_number("wait", value, &query->poll->wait_s, query->fault);
+    return error ? error : codec_check_wait(query->poll->wait_s, query->fault);
+}
+
+static int query_limit(struct query *query, const char *value)
+{
+    size_t max = query->list ? LIMIT_LIST_MAX_NODES : LIMIT_MAIL_MAX_MESSAGES;
+    double limit;
+    int error = read_number("limit", value, &limit, query->fault);
+
+    if (!error)
+        error = codec_check_limit(limit, max, query->fault);
+    if (error)
+        return error;
+    if (query->list)
+        query->poll->list_limit = (size_t)limit;
+    if (query->mail)
+        query->poll->mail_limit = (size_t)limit < LIMIT_MAIL_DEFAULT_MESSAGES || !query->list
+                                      ? (size_t)limit
+                                      : LIMIT_MAIL_DEFAULT_MESSAGES;
+    return 0;
+}
+
+static int query_network(struct query *query, const char *value)
+{
+    query->poll->network = value;
+    return 0;
+}
+
+static int query_since(struct query *query, const char *value)
+{
+    query->poll->has_since = true;
+    return codec_check_cursor("since", value, &query->poll->since, query->fault);
+}
+
+static int query_after(struct query *query, const char *value)
+{
+    if (!query->mail) {
+        query->poll->after_id = value;
+        return 0;
+    }
+    query->poll->has_after = true;
+    return codec_check_cursor("after", value, &query->poll->after, query->fault);
+}
+
+static const struct {
+    const char *name;
+    bool list, mail; /* where it is known */
+    int (*read)(struct query *query, const char *value);
+} query_names[] = {
+    {"wait", true, true, query_wait},
+    {"limit", true, true, query_limit},
+    {"network", true, false, query_network},
+    {"since", true, false, query_since},
+    {"after", true, true, query_after},
+};
+
+static int query_filter(struct query *query, const char *key, const char *value)
+{
+    struct request *request = query->request;
+
+    if (request->filter_count == LIMIT_FILTERS)
+        return fault_set(
+            query->fault, ERROR_BAD_REQUEST, "at most %d meta filters in one query", LIMIT_FILTERS);
+    request->filters[request->filter_count++] = (struct meta_filter){key, value};
+    return 0;
+}
+
+static enum MHD_Result query_visit(
+    void *user, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+    struct query *query = user;
+
+    (void)kind;
+    if (!value)
+        value = "";
+    if (query->list && !strncmp(key, "meta.", 5))
+        return query_filter(query, key + 5, value) ? MHD_NO : MHD_YES;
+    for (size_t i = 0; i < sizeof query_names / sizeof query_names[0]; i++) {
+        if (strcmp(key, query_names[i].name) != 0 ||
+            !((query->list && query_names[i].list) || (query->mail && query_names[i].mail)))
+            continue;
+        if (query->seen & 1u << i) {
+            fault_set(query->fault, ERROR_BAD_REQUEST, "%s is given twice", key);
+            return MHD_NO;
+        }
+        query->seen |= 1u << i;
+        return query_names[i].read(query, value) ? MHD_NO : MHD_YES;
+    }
+    return MHD_YES;
+}
+
+/* --- pieces of a poll's answer -------------------------------------------------------------------
+ */
+
+static bool gather_node(const struct node_view *node, void *user)
+{
+    struct request *request = user;
+    codec_add_node(&request->pieces.nodes, node);
+    strcpy(request->last_id, node->id);
+    return request->pieces.nodes.length < LIMIT_PAGE_BYTES;
+}
+
+static void gather_gone(const char *id, void *user)
+{
+    struct request *request = user;
+    codec_add_gone(&request->pieces.gone, id);
+}
+
+static bool gather_message(const struct message_view *message, void *user)
+{
+    struct request *request = user;
+    codec_add_message(&request->pieces.messages, message);
+    return request->pieces.messages.length < LIMIT_PAGE_BYTES;
+}
+
+static bool match_filters(const char *meta, void *user)
+{
+    struct request *request = user;
+    return codec_meta_matches(meta, request->filters, request->filter_count);
+}
+
+/* Fills a poll from the query and asks. */
+static void poll_by_query(struct request *request, bool list, bool mail, poll_done done)
+{
+    struct fault fault = {0};
+    struct poll_request poll = {
+        .list = list,
+        .mail = mail,
+        .renew = list && mail,
+        .list_limit = LIMIT_LIST_DEFAULT_NODES,
+        .mail_limit = LIMIT_MAIL_DEFAULT_MESSAGES,
+        .mailbox = request->name,
+        .on_node = gather_node,
+        .on_gone = gather_gone,
+        .on_message = gather_message,
+    };
+    struct query query = {request, &poll, &fault, list, mail, 0};
+
+    MHD_get_connection_values(request->mhd, MHD_GET_ARGUMENT_KIND, query_visit, &query);
+    if (fault.error) {
+        request_fail(request, &fault);
+        return;
+    }
+    if (request->filter_count)
+        poll.match = match_filters;
+    request_poll(request, &poll, done);
+}
+
+/* --- lists
+ * ------------------------------------------------------------------------------------------- */
+
+/* Does If-None-Match (RFC 9110, 13.1.2; weak comparison) name this cursor? */
+static bool already_has(const struct request *request, const char *cursor)
+{
+    const char *tags = request_header(request, MHD_HTTP_HEADER_IF_NONE_MATCH);
+    char tag[CURSOR_TEXT_SIZE + 2];
+
+    if (!tags)
+        return false;
+    snprintf(tag, sizeof tag, "\"%s\"", cursor);
+    return strstr(tags, tag) || !strcmp(tags, "*");
+}
+
+static void text_encode(struct text *out, const char *string)
+{
+    for (; *string; string++) {
+        unsigned char character = (unsigned char)*string;
+        bool plain = strchr("-._~", character) || (character >= '0' && character <= '9') ||
+                     ((character | 0x20) >= 'a' && (character | 0x20) <= 'z');
+        text_printf(out, plain ? "%c" : "%%%02X", character);
+    }
+}
+
+/* Where a whole list goes on, as a link (RFC 8288). */
+static void write_next_link(struct request *request, struct text *out)
+{
+    const char *limit = request_query(request, "limit");
+    const char *network = request_query(request, "network");
+
+    text_puts(out, "</list?after=");
+    text_puts(out, request->last_id);
+    if (limit)
+        text_printf(out, "&limit=%s", limit);
+    if (network)
+        text_printf(out, "&network=%s", network);
+    for (size_t i = 0; i < request->filter_count; i++) {
+        text_puts(out, "&meta.");
+        text_encode(out, request->filters[i].key);
+        text_puts(out, "=");
+        text_encode(out, request->filters[i].value);
+    }
+    text_puts(out, ">; rel=\"next\"");
+}
+
+static void list_answered(const struct fault *fault, const struct poll_result *result, void *user)
+{
+    struct request *request = user;
+    struct text body = {0}, link = {0};
+    char cursor[CURSOR_TEXT_SIZE], tag[CURSOR_TEXT_SIZE + 4];
+    struct reply_header headers[3] = {{0}};
+
+    request_poll_done(request);
+    if (fault) {
+        request_fail(request, fault);
+        return;
+    }
+    if (result->list_changed)
+        request_heard(request);
+    cursor_format(&result->cursor, cursor);
+    snprintf(tag, sizeof tag, "W/\"%s\"", cursor);
+    headers[0] = (struct reply_header){MHD_HTTP_HEADER_ETAG, tag};
+    if (already_has(request, cursor)) {
+        request_reply(request, MHD_HTTP_NOT_MODIFIED, NULL, NULL, headers);
+        return;
+    }
+    bool whole = result->reset || !request_query(request, "since");
+    if (result->more && whole) {
+        write_next_link(request, &link);
+        if (link.bytes && !text_failed(&link))
+            headers[1] = (struct reply_header){MHD_HTTP_HEADER_LINK, link.bytes};
+    }
+    codec_write_list(&body, &request->pieces, result);
+    request_reply(request, MHD_HTTP_OK, "application/json", &body, headers);
+    text_clear(&link);
+}
+
+static void handle_list(struct request *request)
+{
+    poll_by_query(request, true, false, list_answered);
+}
+
+/* --- mailboxes
+ * --------------------------------------------------------------------------------------- */
+
+static void mail_answered(const struct fault *fault, const struct poll_result *result, void *user)
+{
+    struct request *request = user;
+    struct text body = {0};
+
+    request_poll_done(request);
+    if (fault) {
+        request_fail(request, fault);
+        return;
+    }
+    codec_write_mail(&body, &request->pieces, result);
+    request_reply_json(request, &body);
+}
+
+static void handle_read(struct request *request)
+{
+    poll_by_query(request, false, true, mail_answered);
+}
+
+static void message_sent(const struct fault *fault, const struct sent *result, void *user)
+{
+    struct request *request = user;
+    struct text body = {0};
+
+    if (fault) {
+        request_fail(request, fault);
+        return;
+    }
+    codec_write_sent(&body, result);
+    request_reply(request, MHD_HTTP_ACCEPTED, "application/json", &body, NULL);
+}
+
+static void handle_send(struct request *request)
+{
+    struct send_request send = {0};
+    struct fault fault;
+
+    if (!request_parse(request))
+        return;
+    if (codec_read_message(request->json, &send, &fault)) {
+        request_fail(request, &fault);
+        return;
+    }
+    send.to = request->name;
+    index_send(request_index(request), &request->caller, &send, message_sent, request);
+}
+
+/* --- events
+ * ------------------------------------------------------------------------------------------ */
+
+static void events_answered(const struct fault *fault, const struct poll_result *result, void *user)
+{
+    struct request *request = user;
+    struct text body = {0};
+
+    request_poll_done(request);
+    if (fault) {
+        request_fail(request, fault);
+        return;
+    }
+    codec_write_events(&body, &request->pieces, result);
+    request_reply_json(request, &body);
+}
+
+static void handle_events_query(struct request *request)
+{
+    poll_by_query(request, true, true, events_answered);
+}
+
+static void handle_events(struct request *request)
+{
+    struct fault fault;
+    struct poll_request poll = {
+        .on_node = gather_node,
+        .on_gone = gather_gone,
+        .on_message = gather_message,
+    };
+
+    if (!request_parse(request))
+        return;
+    if (codec_read_events(request->json, &poll, &fault)) {
+        request_fail(request, &fault);
+        return;
+    }
+    request_poll(request, &poll, events_answered);
+}
+
+/* --- nodes
+ * ------------------------------------------------------------------------------------------- */
+
+static void registered(const struct fault *fault, const struct registered *result, void *user)
+{
+    struct request *request = user;
+    struct text body = {0};
+    char location[sizeof "/nodes/?network=" + 2 * (LIMIT_ID_CHARS + 1)];
+    struct reply_header headers[2] = {{0}};
+
+    if (fault) {
+        request_fail(request, fault);
+        return;
+    }
+    codec_write_registered(&body, result, &request->caller.address, request->port);
+    if (result->created) {
+        snprintf(location, sizeof location, "/nodes/%s?network=%s", result->id, result->network);
+        headers[0] = (struct reply_header){MHD_HTTP_HEADER_LOCATION, location};
+    }
+    request_reply(request, result->created ? MHD_HTTP_CREATED : MHD_HTTP_OK, "application/json",
+        &body, headers);
+}
+
+static void handle_register(struct request *request)
+{
+    struct register_request asked;
+    struct fault fault;
+
+    if (!request_parse(request))
+        return;
+    if (codec_read_register(request->json, &asked, &fault)) {
+        request_fail(request, &fault);
+        return;
+    }
+    index_register(request_index(request), &request->caller, &asked, registered, request);
+}
+
+static void heartbeat_taken(const struct fault *fault, const struct heartbeat *result, void *user)
+{
+    struct request *request = user;
+    struct text body = {0};
+
+    if (fault) {
+        request_fail(request, fault);
+        return;
+    }
+    codec_write_heartbeat(&body, result, &request->caller.address, request->port);
+    request_reply_json(request, &body);
+}
+
+static void handle_heartbeat(struct request *request)
+{
+    struct heartbeat_request asked;
+    struct fault fault;
+
+    if (!request_parse(request))
+        return;
+    if (codec_read_heartbeat(request->json, &asked, &fault)) {
+        request_fail(request, &fault);
+        return;
+    }
+    index_heartbeat(request_index(request), &request->caller, &asked, heartbeat_taken, request);
+}
+
+static bool write_node(const struct node_view *node, void *user)
+{
+    struct request *request = user;
+    codec_write_node(&request->pieces.nodes, node);
+    return true;
+}
+
+static void node_answered(const struct fault *fault, void *user)
+{
+    struct request *request = user;
+
+    if (fault) {
+        request_fail(request, fault);
+        return;
+    }
+    text_puts(&request->pieces.nodes, "\n");
+    request_reply_json(request, &request->pieces.nodes);
+}
+
+static void handle_node(struct request *request)
+{
+    index_get_node(request_index(request), &request->caller, request_query(request, "network"),
+        request->name, write_node, node_answered, request);
+}
+
+static void node_removed(const struct fault *fault, void *user)
+{
+    struct request *request = user;
+
+    if (fault)
+        request_fail(request, fault);
+    else
+        request_reply(request, MHD_HTTP_NO_CONTENT, NULL, NULL, NULL);
+}
+
+static void handle_remove(struct request *request)
+{
+    index_remove_node(request_index(request), &request->caller, request_query(request, "network"),
+        request->name, node_removed, request);
+}
+
+/* --- health
+ * ------------------------------------------------------------------------------------------ */
+
+static void handle_health(struct request *request)
+{
+    struct text body = {0};
+    text_puts(&body, "{\"status\":\"alive\"}\n");
+    request_reply_json(request, &body);
+}
+
+static void readiness_known(const struct fault *fault, void *user)
+{
+    struct request *request = user;
+    struct text body = {0};
+
+    if (fault) {
+        request_fail(request, fault);
+        return;
+    }
+    text_puts(&body, "{\"status\":\"ready\"}\n");
+    request_reply_json(request, &body);
+}
+
+static void handle_ready(struct request *request)
+{
+    index_check_ready(request_index(request), readiness_known, request);
+}
+
+/* --- the table
+ * --------------------------------------------------------------------------------------- */
+
+/* A path that ends in a slash takes one name after it. GET serves HEAD too. */
+static const struct route routes[] = {
+    {"POST", "/register", handle_register},
+    {"POST", "/heartbeat", handle_heartbeat},
+    {"GET", "/list", handle_list},
+    {"GET", "/nodes/", handle_node},
+    {"DELETE", "/nodes/", handle_remove},
+    {"POST", "/mailbox/", handle_send},
+    {"GET", "/mailbox/", handle_read},
+    {"POST", "/events", handle_events},
+    {"GET", "/events", handle_events_query},
+    {"GET", "/healthz", handle_health},
+    {"GET", "/readyz", handle_ready},
+};
+
+static bool path_matches(const struct route *route, const char *path, const char **ret_name)
+{
+    size_t length = strlen(route->path);
+
+    if (route->path[length - 1] != '/') {
+        *ret_name = NULL;
+        return !strcmp(path, route->path);
+    }
+    if (strncmp(path, route->path, length) != 0 || !path[length] || strchr(path + length, '/'))
+        return false;
+    *ret_name = path + length;
+    return true;
+}
+
+static void add_method(char ret_methods[ROUTE_METHODS_SIZE], const char *method)
+{
+    if (ret_methods[0])
+        strcat(ret_methods, ", ");
+    strcat(ret_methods, method);
+}
+
+const struct route *route_find(const char *method, const char *path, const char **ret_name,
+    char ret_methods[ROUTE_METHODS_SIZE])
+{
+    const char *wanted = !strcmp(method, "HEAD") ? "GET" : method;
+
+    ret_methods[0] = '\0';
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        if (!path_matches(&routes[i], path, ret_name))
+            continue;
+        if (!strcmp(routes[i].method, wanted))
+            return &routes[i];
+        add_method(ret_methods, routes[i].method);
+        if (!strcmp(routes[i].method, "GET"))
+            add_method(ret_methods, "HEAD");
+    }
+    if (ret_methods[0])
+        add_method(ret_methods, "OPTIONS");
+    return NULL;
+}

@@ -1,0 +1,31 @@
+/* signpostd: reads its options, runs the service, says in one line why it cannot. */
+#include "log.h"
+#include "options.h"
+#include "service.h"
+
+#include <stdio.h>
+
+#define EXIT_RUNTIME 1
+#define EXIT_USAGE 2
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct fault fault;
+
+    switch (options_parse(argc, argv, &options, &fault)) {
+    case OPTIONS_DONE: return 0;
+    case OPTIONS_WRONG: fprintf(stderr, "signpostd: %s\n", fault.detail); return EXIT_USAGE;
+    case OPTIONS_RUN: break;
+    }
+    if (options.check_config) {
+        puts("signpostd: the configuration is fine");
+        return 0;
+    }
+    log_set(options.log_level, options.log_json);
+    if (service_run(&options, &fault)) {
+        fprintf(stderr, "signpostd: %s\n", fault.detail);
+        return EXIT_RUNTIME;
+    }
+    return 0;
+}

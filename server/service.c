@@ -1,0 +1,291 @@
+#include "service.h"
+
+#include "clock.h"
+#include "codec.h"
+#include "http/door.h"
+#include "index/index.h"
+#include "limits.h"
+#include "log.h"
+#include "net/source.h"
+#include "store/sqlite.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <uv.h>
+
+#define DESCRIPTORS_ASIDE 64 /* for what is no connection: files, epoll, listeners */
+
+struct service {
+    struct options options;
+    uv_loop_t uv;
+    uv_prepare_t settle;  /* nothing waits for a commit while the loop sleeps */
+    uv_timer_t due;       /* the next thing that the index has to do */
+    uv_timer_t stop_late; /* cuts a stop that takes too long */
+    uv_signal_t sigterm, sigint;
+    int64_t due_ms; /* what `due` is set to */
+    struct store *store;
+    struct sources *sources;
+    struct index *index;
+    struct http_door *door;
+    bool stopping;
+    bool closed;
+    struct fault fault;
+};
+
+/* --- the loop
+ * --------------------------------------------------------------------------------------- */
+
+static bool on_pass_done(void *user)
+{
+    struct service *service = user;
+
+    if (service->store && service->store->open_batch)
+        service->store->f->flush(service->store);
+    return service->store && service->store->open_batch;
+}
+
+static void close_all(struct service *service)
+{
+    if (service->closed)
+        return;
+    service->closed = true;
+    http_door_close(service->door);
+    uv_close((uv_handle_t *)&service->settle, NULL);
+    uv_close((uv_handle_t *)&service->due, NULL);
+    uv_close((uv_handle_t *)&service->stop_late, NULL);
+    uv_close((uv_handle_t *)&service->sigterm, NULL);
+    uv_close((uv_handle_t *)&service->sigint, NULL);
+}
+
+static void on_due(uv_timer_t *timer)
+{
+    struct service *service = timer->data;
+
+    service->due_ms = INT64_MAX;
+    index_tick(service->index);
+}
+
+static void on_settle(uv_prepare_t *handle)
+{
+    struct service *service = handle->data;
+    struct http_loop *http = http_door_loop(service->door);
+
+    if (service->store->open_batch || http_loop_triggered(http))
+        http_loop_pump(http);
+    if (service->stopping && !http_loop_connections(http)) {
+        close_all(service);
+        return;
+    }
+    int64_t due_ms = index_next_due_ms(service->index);
+    if (due_ms == service->due_ms)
+        return;
+    service->due_ms = due_ms;
+    int64_t wait_ms = due_ms - clock_now_ms(&clock_system);
+    uv_update_time(&service->uv);
+    if (due_ms == INT64_MAX)
+        uv_timer_stop(&service->due);
+    else
+        uv_timer_start(&service->due, on_due, wait_ms > 0 ? (uint64_t)wait_ms : 0, 0);
+}
+
+static void on_stop_late(uv_timer_t *timer)
+{
+    struct service *service = timer->data;
+
+    log_event(LOG_WARN, "stop_cut", "reason", "clients did not take their replies in time", NULL);
+    close_all(service);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct service *service = handle->data;
+
+    if (service->stopping)
+        return;
+    service->stopping = true;
+    log_event(LOG_INFO, "stopping", "signal", number == SIGINT ? "SIGINT" : "SIGTERM", NULL);
+    http_door_drain(service->door);
+    index_release(service->index);
+    uv_timer_start(&service->stop_late, on_stop_late, LIMIT_STOP_MS, 0);
+}
+
+/* --- caps that the system sets
+ * ------------------------------------------------------------------------ */
+
+/* Each connection is a descriptor: where there are fewer, the caps follow. */
+static void fit_descriptors(struct options *options)
+{
+    struct rlimit limit;
+    char text[24];
+
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return;
+    if (limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+        getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    size_t room = limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
+    room = room > 2 * DESCRIPTORS_ASIDE ? room - DESCRIPTORS_ASIDE : DESCRIPTORS_ASIDE;
+    if (room < SIZE_MAX / 2 && (!options->max_connections || options->max_connections > room)) {
+        options->max_connections = room;
+        snprintf(text, sizeof text, "%zu", room);
+        log_event(LOG_WARN, "max_connections_lowered", "to", text, "reason",
+            "the descriptor limit; raise it with ulimit -n", NULL);
+    }
+    /* A parked poll holds a connection: some must be left for everything else. */
+    size_t most = options->max_connections / 5 * 4;
+    if (options->max_connections && (!options->max_waiters || options->max_waiters > most)) {
+        options->max_waiters = most;
+        snprintf(text, sizeof text, "%zu", most);
+        log_event(LOG_WARN, "max_waiters_lowered", "to", text, "reason",
+            "four fifths of the connections", NULL);
+    }
+}
+
+/* --- start and end
+ * ----------------------------------------------------------------------------------- */
+
+static void on_loaded(const struct fault *fault, void *user)
+{
+    struct service *service = user;
+    if (fault)
+        service->fault = *fault;
+}
+
+static bool only_loopback(const struct options *options)
+{
+    for (size_t i = 0; i < options->listen_count; i++)
+        if (address_classify(&options->listen[i].address) != ADDRESS_LOOPBACK)
+            return false;
+    return true;
+}
+
+static int open_door(struct service *service, struct fault *ret_fault)
+{
+    const struct options *options = &service->options;
+    struct http_door_config config = {
+        .uv = &service->uv,
+        .clock = &clock_system,
+        .index = service->index,
+        .sources = service->sources,
+        .policy =
+            {
+                .loopback_only = !options->open && only_loopback(options),
+                .trusted = options->trust_proxy,
+                .trusted_count = options->trust_proxy_count,
+                .origins = options->cors_origin,
+                .origin_count = options->cors_origin_count,
+            },
+        .max_connections = options->max_connections,
+        .max_connections_per_address = options->max_connections_per_address,
+        .max_waiters = options->max_waiters,
+        .max_waiters_per_address = options->max_waiters_per_address,
+        .pass_done = on_pass_done,
+        .user = service,
+    };
+    return http_door_new(&config, &service->door, ret_fault);
+}
+
+static int listen_all(struct service *service, struct fault *ret_fault)
+{
+    for (size_t i = 0; i < service->options.listen_count; i++) {
+        struct listen_address *listen = &service->options.listen[i];
+        int error = http_loop_listen(http_door_loop(service->door), &listen->address, listen->port,
+            &listen->port, ret_fault);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+static void announce(const struct service *service)
+{
+    char address[ADDRESS_TEXT_SIZE], number[24];
+
+    for (size_t i = 0; i < service->options.listen_count; i++) {
+        const struct listen_address *listen = &service->options.listen[i];
+        snprintf(number, sizeof number, "%u", listen->port);
+        log_event(LOG_INFO, "listening", "address", address_format(&listen->address, address),
+            "port", number, NULL);
+    }
+    snprintf(number, sizeof number, "%zu", index_node_count(service->index));
+    log_event(LOG_INFO, "ready", "nodes", number, "db", service->options.db, "access",
+        service->options.open ? "everyone" : "loopback", NULL);
+}
+
+static void start_handles(struct service *service)
+{
+    uv_prepare_init(&service->uv, &service->settle);
+    uv_timer_init(&service->uv, &service->due);
+    uv_timer_init(&service->uv, &service->stop_late);
+    uv_signal_init(&service->uv, &service->sigterm);
+    uv_signal_init(&service->uv, &service->sigint);
+    service->settle.data = service->due.data = service->stop_late.data = service;
+    service->sigterm.data = service->sigint.data = service;
+    service->due_ms = INT64_MAX;
+    uv_prepare_start(&service->settle, on_settle);
+    uv_signal_start(&service->sigterm, on_signal, SIGTERM);
+    uv_signal_start(&service->sigint, on_signal, SIGINT);
+}
+
+static int start(struct service *service, struct fault *ret_fault)
+{
+    const struct options *options = &service->options;
+    struct index_config config = {
+        .clock = &clock_system,
+        .max_nodes = options->max_nodes,
+        .max_nodes_per_address = options->max_nodes_per_address,
+        .open = true,
+        .undeliverable_body = codec_undeliverable_body,
+    };
+    int error =
+        store_sqlite_open(&(struct store_sqlite_config){options->db, options->full_durability},
+            &service->store, ret_fault);
+
+    if (error)
+        return error;
+    service->sources = sources_new(options->rate);
+    config.store = service->store;
+    config.sources = service->sources;
+    if (!service->sources || index_open(&config, &service->index))
+        return fault_set(ret_fault, ERROR_NO_MEMORY, "no memory to start");
+    error = open_door(service, ret_fault);
+    if (error)
+        return error;
+    start_handles(service);
+    error = listen_all(service, ret_fault);
+    if (error)
+        return error;
+    index_load(service->index, on_loaded, service);
+    if (service->fault.error)
+        *ret_fault = service->fault;
+    return service->fault.error;
+}
+
+int service_run(const struct options *options, struct fault *ret_fault)
+{
+    struct service service = {.options = *options};
+
+    signal(SIGPIPE, SIG_IGN);
+    fit_descriptors(&service.options);
+    if (uv_loop_init(&service.uv))
+        return fault_set(ret_fault, ERROR_NO_MEMORY, "libuv did not start");
+    int error = start(&service, ret_fault);
+    if (!error)
+        announce(&service);
+    else if (service.door)
+        close_all(&service);
+    uv_run(&service.uv, UV_RUN_DEFAULT);
+    http_door_free(service.door);
+    index_close(service.index);
+    sources_free(service.sources);
+    if (service.store)
+        service.store->f->close(service.store);
+    uv_loop_close(&service.uv);
+    if (!error)
+        log_event(LOG_INFO, "stopped", NULL);
+    return error;
+}

@@ -1,0 +1,106 @@
+#include "store/schema.h"
+
+#include "schema_sql.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+const struct schema schema_current = {.latest = 1, .sql = schema_sql, .steps = NULL};
+
+/* What a file says of itself. */
+struct identity {
+    int application_id;
+    int version;
+    int objects; /* tables, indices, views, triggers */
+};
+
+int schema_fault(sqlite3 *db, const char *path, struct fault *ret_fault)
+{
+    int code = sqlite3_errcode(db) & 0xff;
+
+    if (code == SQLITE_NOTADB)
+        return fault_set(ret_fault, ERROR_STORE_FAILED,
+            "%s is not a Signpost database; give another file with --db", path);
+    if (code == SQLITE_BUSY || code == SQLITE_LOCKED)
+        return fault_set(ret_fault, ERROR_STORE_FAILED,
+            "%s is locked by another program; end it or give another file with --db", path);
+    if (code == SQLITE_FULL)
+        return fault_set(ret_fault, ERROR_STORE_FAILED,
+            "there is no room to write %s; free some or give another file with --db", path);
+    if (code == SQLITE_CORRUPT || code == SQLITE_ERROR)
+        return fault_set(ret_fault, ERROR_STORE_FAILED,
+            "%s is damaged (%s); restore a copy or give another file with --db", path,
+            sqlite3_errmsg(db));
+    return fault_set(ret_fault, ERROR_STORE_FAILED,
+        "cannot use %s (%s); check its disk and its permissions or give another file with --db",
+        path, sqlite3_errmsg(db));
+}
+
+static bool schema_read_int(sqlite3 *db, const char *sql, int *ret_value)
+{
+    sqlite3_stmt *statement = NULL;
+    bool found = false;
+
+    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW) {
+        *ret_value = sqlite3_column_int(statement, 0);
+        found = true;
+    }
+    sqlite3_finalize(statement);
+    return found;
+}
+
+static bool schema_identify(sqlite3 *db, struct identity *ret_identity)
+{
+    return schema_read_int(db, "PRAGMA application_id", &ret_identity->application_id) &&
+           schema_read_int(db, "PRAGMA user_version", &ret_identity->version) &&
+           schema_read_int(db, "SELECT count(*) FROM sqlite_schema", &ret_identity->objects);
+}
+
+/* Runs the text as one transaction; `version` 0: the text sets it itself. */
+static int schema_apply(
+    sqlite3 *db, const char *sql, int version, const char *path, struct fault *ret_fault)
+{
+    char set_version[48] = "";
+
+    /* A PRAGMA takes no bound values; the number is our own. */
+    if (version)
+        snprintf(set_version, sizeof set_version, "PRAGMA user_version = %d", version);
+    if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK &&
+        sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK &&
+        sqlite3_exec(db, set_version, NULL, NULL, NULL) == SQLITE_OK &&
+        sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
+        return 0;
+    schema_fault(db, path, ret_fault);
+    if (!sqlite3_get_autocommit(db))
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return ERROR_STORE_FAILED;
+}
+
+int schema_bring_up(
+    sqlite3 *db, const struct schema *schema, const char *path, struct fault *ret_fault)
+{
+    struct identity identity;
+
+    if (!schema_identify(db, &identity))
+        return schema_fault(db, path, ret_fault);
+    if (sqlite3_exec(db, "PRAGMA foreign_keys = OFF", NULL, NULL, NULL) != SQLITE_OK)
+        return schema_fault(db, path, ret_fault);
+    if (!identity.application_id && !identity.version && !identity.objects)
+        return schema_apply(db, schema->sql, 0, path, ret_fault);
+    if (identity.application_id != SCHEMA_APPLICATION_ID || identity.version < 1)
+        return fault_set(ret_fault, ERROR_STORE_FAILED,
+            "%s is not a Signpost database; give another file with --db", path);
+    if (identity.version > schema->latest)
+        return fault_set(ret_fault, ERROR_STORE_FAILED,
+            "%s was written by a newer signpostd (schema %d, this one knows %d): upgrade "
+            "signpostd or give another file with --db",
+            path, identity.version, schema->latest);
+    for (int version = identity.version; version < schema->latest; version++) {
+        int error = schema_apply(db, schema->steps[version - 1], version + 1, path, ret_fault);
+        if (error)
+            return error;
+    }
+    return 0;
+}

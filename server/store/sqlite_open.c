@@ -1,0 +1,250 @@
+#include "store/sqlite.h"
+#include "store/sqlite_internal.h"
+
+#include "store/schema.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The lock keeps other servers away, so only a person's own tool can be in the way: it is given a
+ * moment, not more, because the loop stands still meanwhile. */
+#define SQLITE_BUSY_TIMEOUT_MS 50
+
+/* What is set, and what must be read back. */
+struct pragma {
+    const char *name;
+    const char *value;
+    const char *read_back;
+};
+
+static const struct pragma pragmas[] = {
+    {"journal_mode", "WAL", "wal"}, {"foreign_keys", "ON", "1"}, {"trusted_schema", "OFF", "0"},
+    {"temp_store", "MEMORY", "2"}, {"cache_size", "-4000", "-4000"}, /* KiB */
+    {"wal_autocheckpoint", "1000", "1000"},                          /* pages */
+    {"journal_size_limit", "8388608", "8388608"}, /* bytes that a log keeps once it is done with */
+};
+
+static const struct pragma durability_normal = {"synchronous", "NORMAL", "1"};
+static const struct pragma durability_full = {"synchronous", "FULL", "2"};
+
+/* Makes the file if there is none, for its owner only; the files that SQLite puts beside it get
+ * the same mode. An existing one is looked at but not opened: closing it again would drop the
+ * locks that SQLite may hold on it in this process. */
+static int sqlite_make_file(const char *path, struct fault *ret_fault)
+{
+    struct stat status;
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd >= 0) {
+        close(fd);
+        return 0;
+    }
+    if (errno == EEXIST && stat(path, &status) == 0) {
+        if (S_ISDIR(status.st_mode))
+            return fault_set(ret_fault, ERROR_STORE_FAILED,
+                "%s is a directory; give a file in it with --db", path);
+        if (!S_ISREG(status.st_mode))
+            return fault_set(ret_fault, ERROR_STORE_FAILED,
+                "%s is not a regular file; give another file with --db", path);
+        if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0)
+            return 0;
+    }
+    if (errno == ENOENT)
+        return fault_set(ret_fault, ERROR_STORE_FAILED,
+            "the directory of %s does not exist; make it or give another file with --db", path);
+    return fault_set(ret_fault, ERROR_STORE_FAILED,
+        "cannot write %s (%s); let signpostd write it and its directory, or give another file with "
+        "--db",
+        path, strerror(errno));
+}
+
+static int sqlite_connect(struct store_sqlite *sqlite, struct fault *ret_fault)
+{
+    /* A file that was put here by someone must not run code of theirs. */
+    static const struct {
+        int option;
+        int value;
+    } settings[] = {
+        {SQLITE_DBCONFIG_DEFENSIVE, 1},
+        {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+        {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},
+        {SQLITE_DBCONFIG_ENABLE_VIEW, 0},
+        {SQLITE_DBCONFIG_DQS_DDL, 0},
+        {SQLITE_DBCONFIG_DQS_DML, 0},
+    };
+
+    int code = sqlite3_open_v2(sqlite->path, &sqlite->db,
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    if (code != SQLITE_OK)
+        return fault_set(ret_fault, ERROR_STORE_FAILED,
+            "cannot open %s (%s); give another file with --db", sqlite->path,
+            sqlite->db ? sqlite3_errmsg(sqlite->db) : sqlite3_errstr(code));
+    sqlite3_busy_timeout(sqlite->db, SQLITE_BUSY_TIMEOUT_MS);
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        sqlite3_db_config(sqlite->db, settings[i].option, settings[i].value, NULL);
+    return 0;
+}
+
+static int sqlite_set_pragma(
+    struct store_sqlite *sqlite, const struct pragma *pragma, struct fault *ret_fault)
+{
+    sqlite3_stmt *statement = NULL;
+    char sql[80];
+    int error = 0;
+
+    /* A PRAGMA takes no bound values; these are our own constants. */
+    snprintf(sql, sizeof sql, "PRAGMA %s = %s", pragma->name, pragma->value);
+    if (sqlite3_exec(sqlite->db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        return schema_fault(sqlite->db, sqlite->path, ret_fault);
+    snprintf(sql, sizeof sql, "PRAGMA %s", pragma->name);
+    if (sqlite3_prepare_v2(sqlite->db, sql, -1, &statement, NULL) != SQLITE_OK ||
+        sqlite3_step(statement) != SQLITE_ROW) {
+        error = schema_fault(sqlite->db, sqlite->path, ret_fault);
+    } else {
+        const char *now = (const char *)sqlite3_column_text(statement, 0);
+        if (!now || strcmp(now, pragma->read_back) != 0)
+            error = fault_set(ret_fault, ERROR_STORE_FAILED,
+                "cannot set %s of %s to %s; give a file on a local disk with --db", pragma->name,
+                sqlite->path, pragma->value);
+    }
+    sqlite3_finalize(statement);
+    return error;
+}
+
+static int sqlite_prepare(struct store_sqlite *sqlite, struct fault *ret_fault)
+{
+    for (size_t i = 0; i < SQLITE_STATEMENT_COUNT; i++) {
+        if (sqlite3_prepare_v3(sqlite->db, sqlite_statements[i], -1, SQLITE_PREPARE_PERSISTENT,
+                &sqlite->statements[i], NULL) != SQLITE_OK)
+            return schema_fault(sqlite->db, sqlite->path, ret_fault);
+    }
+    return 0;
+}
+
+static bool sqlite_write_stamp(struct store_sqlite *sqlite, const char *stamp)
+{
+    struct query query = query_start(sqlite, SQLITE_SET_STATE_STATEMENT);
+
+    query_bind_int(&query, (int64_t)sqlite->epoch);
+    query_bind_text(&query, stamp);
+    return query_run(&query) == 0;
+}
+
+/* Keeps the epoch or makes another, by the rule in sqlite_lock.h. The database first: where only
+ * that was written, the stamps do not agree. */
+static int sqlite_settle_epoch(struct store_sqlite *sqlite, struct fault *ret_fault)
+{
+    char stamp[SQLITE_STAMP_SIZE];
+    struct query query = query_start(sqlite, SQLITE_GET_STATE_STATEMENT);
+    bool continues = false;
+
+    bool found = query_next(&query);
+    if (found) {
+        sqlite->epoch = (uint64_t)query_int(&query);
+        query_int(&query); /* the dropped networks */
+        continues = sqlite_lock_continues(&sqlite->lock, query_text(&query));
+    }
+    if (query_end(&query))
+        return schema_fault(sqlite->db, sqlite->path, ret_fault);
+    if (!found)
+        return fault_set(ret_fault, ERROR_STORE_FAILED,
+            "%s is damaged (its index_state is empty); restore a copy or give another file with "
+            "--db",
+            sqlite->path);
+    if (!sqlite_lock_make_stamp(stamp) ||
+        (!continues &&
+            getrandom(&sqlite->epoch, sizeof sqlite->epoch, 0) != (ssize_t)sizeof sqlite->epoch))
+        return fault_set(ret_fault, ERROR_STORE_FAILED,
+            "the system gives no random bytes to open %s with", sqlite->path);
+    if (!sqlite_write_stamp(sqlite, stamp))
+        return schema_fault(sqlite->db, sqlite->path, ret_fault);
+    if (!sqlite_lock_write(&sqlite->lock, stamp, false, sqlite->full_durability))
+        return fault_set(ret_fault, ERROR_STORE_FAILED,
+            "cannot write %s.lock (%s); check its disk or give another file with --db",
+            sqlite->path, strerror(errno));
+    return 0;
+}
+
+static void sqlite_free(struct store_sqlite *sqlite)
+{
+    for (size_t i = 0; i < SQLITE_STATEMENT_COUNT; i++)
+        sqlite3_finalize(sqlite->statements[i]);
+    sqlite3_close(sqlite->db);
+    sqlite_lock_release(&sqlite->lock);
+    batch_free(&sqlite->batch);
+    free(sqlite->path);
+    free(sqlite);
+}
+
+int store_sqlite_open(
+    const struct store_sqlite_config *config, struct store **ret_store, struct fault *ret_fault)
+{
+    struct store_sqlite *sqlite = calloc(1, sizeof *sqlite);
+    int error = 0;
+
+    if (!sqlite)
+        return fault_set(ret_fault, ERROR_STORE_FAILED, "out of memory opening %s", config->path);
+    sqlite->base.f = &sqlite_functions;
+    sqlite->lock.fd = -1;
+    sqlite->full_durability = config->full_durability;
+    if ((error = sqlite_make_file(config->path, ret_fault)))
+        goto cleanup;
+    /* Two names of one file must meet at one lock. */
+    sqlite->path = realpath(config->path, NULL);
+    if (!sqlite->path) {
+        error = fault_set(ret_fault, ERROR_STORE_FAILED,
+            "cannot find %s (%s); give another file with --db", config->path, strerror(errno));
+        goto cleanup;
+    }
+    if ((error = sqlite_lock_take(sqlite->path, &sqlite->lock, ret_fault)) ||
+        (error = sqlite_connect(sqlite, ret_fault)) ||
+        (error = schema_bring_up(sqlite->db, &schema_current, sqlite->path, ret_fault)))
+        goto cleanup;
+    for (size_t i = 0; i < sizeof pragmas / sizeof *pragmas; i++) {
+        if ((error = sqlite_set_pragma(sqlite, &pragmas[i], ret_fault)))
+            goto cleanup;
+    }
+    error = sqlite_set_pragma(
+        sqlite, config->full_durability ? &durability_full : &durability_normal, ret_fault);
+    if (error || (error = sqlite_prepare(sqlite, ret_fault)) ||
+        (error = sqlite_settle_epoch(sqlite, ret_fault)))
+        goto cleanup;
+    *ret_store = &sqlite->base;
+    sqlite = NULL;
+
+cleanup:
+    if (sqlite)
+        sqlite_free(sqlite);
+    return error;
+}
+
+/* Leaves all in the one file, and a lock file that vouches for it. Where that does not succeed the
+ * lock file stays as of a store that was not closed. */
+static void sqlite_settle(struct store_sqlite *sqlite)
+{
+    char stamp[SQLITE_STAMP_SIZE];
+
+    if (!sqlite_lock_make_stamp(stamp) || !sqlite_write_stamp(sqlite, stamp))
+        return;
+    bool whole = sqlite3_wal_checkpoint_v2(
+                     sqlite->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK;
+    if (!sqlite_lock_write(&sqlite->lock, stamp, whole, sqlite->full_durability))
+        sqlite_report(sqlite, "cannot write the lock file; the epoch will change");
+}
+
+void sqlite_close(struct store *store)
+{
+    if (!store)
+        return;
+    /* A completion may have written again. */
+    while (store->open_batch)
+        store->f->flush(store);
+    sqlite_settle(sqlite_of(store));
+    sqlite_free(sqlite_of(store));
+}
