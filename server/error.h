@@ -30,6 +30,7 @@
     X(MESSAGE_ID_REUSED, "message_id_reused", 409, "The message id was used for other content")    \
     X(LENGTH_REQUIRED, "length_required", 411, "A Content-Length is needed")                       \
     X(TOO_LARGE, "too_large", 413, "The body is too large")                                        \
+    X(URL_TOO_LONG, "url_too_long", 414, "The URL is too long")                                    \
     X(NOT_JSON, "not_json", 415, "The body is not declared as JSON")                               \
     X(RATE_LIMITED, "rate_limited", 429, "Too many requests")                                      \
     X(MAILBOX_FULL, "mailbox_full", 429, "The mailbox takes no more")                              \

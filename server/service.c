@@ -118,7 +118,6 @@ static void on_signal(uv_signal_t *handle, int number)
 static void fit_descriptors(struct options *options)
 {
     struct rlimit limit;
-    char text[24];
 
     if (getrlimit(RLIMIT_NOFILE, &limit))
         return;
@@ -129,20 +128,22 @@ static void fit_descriptors(struct options *options)
     }
     size_t room = limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
     room = room > 2 * DESCRIPTORS_ASIDE ? room - DESCRIPTORS_ASIDE : DESCRIPTORS_ASIDE;
-    if (room < SIZE_MAX / 2 && (!options->max_connections || options->max_connections > room)) {
+    if (room < SIZE_MAX / 2 && (!options->max_connections || options->max_connections > room))
         options->max_connections = room;
-        snprintf(text, sizeof text, "%zu", room);
-        log_event(LOG_WARN, "max_connections_lowered", "to", text, "reason",
-            "the descriptor limit; raise it with ulimit -n", NULL);
-    }
     /* A parked poll holds a connection: some must be left for everything else. */
     size_t most = options->max_connections / 5 * 4;
-    if (options->max_connections && (!options->max_waiters || options->max_waiters > most)) {
+    if (options->max_connections && (!options->max_waiters || options->max_waiters > most))
         options->max_waiters = most;
-        snprintf(text, sizeof text, "%zu", most);
-        log_event(LOG_WARN, "max_waiters_lowered", "to", text, "reason",
-            "four fifths of the connections", NULL);
-    }
+}
+
+static void announce_cap(const char *event, size_t asked, size_t got, const char *reason)
+{
+    char number[24];
+
+    if (asked == got)
+        return;
+    snprintf(number, sizeof number, "%zu", got);
+    log_event(LOG_WARN, event, "to", number, "reason", reason, NULL);
 }
 
 /* --- start and end
@@ -201,10 +202,14 @@ static int listen_all(struct service *service, struct fault *ret_fault)
     return 0;
 }
 
-static void announce(const struct service *service)
+static void announce(const struct service *service, const struct options *asked)
 {
     char address[ADDRESS_TEXT_SIZE], number[24];
 
+    announce_cap("max_connections_lowered", asked->max_connections,
+        service->options.max_connections, "the descriptor limit; raise it with ulimit -n");
+    announce_cap("max_waiters_lowered", asked->max_waiters, service->options.max_waiters,
+        "four fifths of the connections");
     for (size_t i = 0; i < service->options.listen_count; i++) {
         const struct listen_address *listen = &service->options.listen[i];
         snprintf(number, sizeof number, "%u", listen->port);
@@ -275,7 +280,7 @@ int service_run(const struct options *options, struct fault *ret_fault)
         return fault_set(ret_fault, ERROR_NO_MEMORY, "libuv did not start");
     int error = start(&service, ret_fault);
     if (!error)
-        announce(&service);
+        announce(&service, options);
     else if (service.door)
         close_all(&service);
     uv_run(&service.uv, UV_RUN_DEFAULT);

@@ -224,6 +224,9 @@ static int check_route(
 {
     if (request->has_nul)
         return fault_set(ret_fault, ERROR_BAD_REQUEST, "the URL has a NUL character: leave it out");
+    if (request->url_length > LIMIT_URL_CHARS)
+        return fault_set(ret_fault, ERROR_URL_TOO_LONG, "the URL has %zu characters: at most %d",
+            request->url_length, LIMIT_URL_CHARS);
     request->route = route_find(method, path, &request->name, request->methods);
     if (request->route)
         return 0;
@@ -340,6 +343,7 @@ static void *on_begin(void *user, const char *uri, struct MHD_Connection *mhd)
         return NULL;
     request->door = user;
     request->mhd = mhd;
+    request->url_length = strlen(uri);
     request->has_nul = strstr(uri, "%00") != NULL;
     return request;
 }

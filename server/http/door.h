@@ -78,7 +78,8 @@ struct request {
     struct MHD_Response *response;
     unsigned status;
     int retry_after_s; /* also on a success */
-    bool has_nul;      /* in its URL, percent-encoded: libmicrohttpd would cut the path there */
+    size_t url_length;
+    bool has_nul; /* in its URL, percent-encoded: libmicrohttpd would cut the path there */
     bool begun;
     bool running; /* inside the route's handler */
     bool suspended;

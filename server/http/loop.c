@@ -341,10 +341,10 @@ int http_loop_listen(struct http_loop *loop, const struct address *address, uint
     int error = open_listener(address, port, &fd);
 
     if (error) {
-        const char *format = address->family == 6 ? "cannot listen on [%s]:%u: %s%s"
-                                                  : "cannot listen on %s:%u: %s%s";
-        return fault_set(ret_fault, ERROR_BAD_REQUEST, format, address_format(address, text),
-            (unsigned)port, strerror(error),
+        bool brackets = address->family == 6;
+        return fault_set(ret_fault, ERROR_BAD_REQUEST, "cannot listen on %s%s%s:%u: %s%s",
+            brackets ? "[" : "", address_format(address, text), brackets ? "]" : "", (unsigned)port,
+            strerror(error),
             error == EADDRINUSE ? "; another program has the port, give another with --listen"
                                 : "");
     }
@@ -396,7 +396,8 @@ int http_loop_new(
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, loop, MHD_OPTION_NOTIFY_COMPLETED,
         config->complete, config->user, MHD_OPTION_URI_LOG_CALLBACK, config->begin, config->user,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_CONNECTION_POOL_BYTES,
-        MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     if (!loop->daemon) {
         free(loop);
         return fault_set(ret_fault, ERROR_NO_MEMORY, "libmicrohttpd did not start");

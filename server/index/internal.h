@@ -71,6 +71,7 @@ struct mail {
     int64_t number;
     int64_t network; /* number */
     uint64_t seq;
+    int64_t sent_wall_ms;
     int64_t expires_ms, forget_ms;
     size_t body_size;
     struct address from_prefix;

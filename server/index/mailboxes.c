@@ -132,6 +132,7 @@ struct mail *mail_add(struct index *index, const struct store_message *message, 
     mail->number = message->number;
     mail->network = message->network;
     mail->seq = message->seq;
+    mail->sent_wall_ms = message->sent_wall_ms;
     mail->expires_ms = message->expires_ms;
     mail->forget_ms = message->forget_ms;
     mail->body_size = message->body_size;
@@ -281,7 +282,8 @@ static void tell_sender(struct index *index, const struct mail *mail, const char
     if (from_index(mail))
         return;
     sender = lease_find(index, recipient->network, mail->from);
-    if (!sender || sender == recipient)
+    /* Another node may have come under the sender's id since. */
+    if (!sender || sender == recipient || sender->registered_wall_ms > mail->sent_wall_ms)
         return;
     box = box_of(index, sender);
     if (!box || box->undeliverable >= LIMIT_BOX_UNDELIVERABLE)

@@ -11,7 +11,7 @@ struct store_sqlite_config {
 
 /* Opens or makes the file, brings an older one to this version's schema, takes the lock beside it.
  * On failure ERROR_STORE_FAILED and a sentence that names the file and says what to do. */
-int store_sqlite_open(const struct store_sqlite_config *config, struct store **ret_store,
-    struct fault *ret_fault);
+int store_sqlite_open(
+    const struct store_sqlite_config *config, struct store **ret_store, struct fault *ret_fault);
 
 #endif

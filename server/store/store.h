@@ -52,9 +52,9 @@ struct store_node {
     uint64_t seq; /* the network's, at the node's last visible change; 0 while unlisted */
     int64_t registered_wall_ms;
     struct address observed_ipv4, observed_ipv6; /* family 0: never seen there */
-    const char *announced; /* the endpoints as sent, a line each */
-    const char *endpoints; /* the endpoints resolved, a line each */
-    const char *meta;      /* JSON objects */
+    const char *announced;                       /* the endpoints as sent, a line each */
+    const char *endpoints;                       /* the endpoints resolved, a line each */
+    const char *meta;                            /* JSON objects */
     const char *reach;
 };
 
@@ -76,8 +76,8 @@ struct store_message {
     int64_t number; /* from 1; unique in the store */
     int64_t box;    /* the number of the recipient's node */
     int64_t network;
-    uint64_t seq;    /* in its box, from 1 */
-    const char *to;  /* the recipient's id */
+    uint64_t seq;     /* in its box, from 1 */
+    const char *to;   /* the recipient's id */
     const char *from; /* the sender's id; "": the index itself */
     struct address from_address;
     const char *id;
@@ -139,12 +139,12 @@ struct store_functions {
     /* --- reads ------------------------------------------------------------------------------ */
 
     /* Everything, in order; with no batch open, or from `lost`. */
-    void (*load)(struct store *store, const struct store_loader *loader, store_done done,
-        void *user);
+    void (*load)(
+        struct store *store, const struct store_loader *loader, store_done done, void *user);
 
     /* One node with all its texts; the visitor is not called where there is none. */
-    void (*get_node)(struct store *store, int64_t number, store_node_visit visit, store_done done,
-        void *user);
+    void (*get_node)(
+        struct store *store, int64_t number, store_node_visit visit, store_done done, void *user);
 
     /* The listed nodes of a network whose id is after `after_id` ("" : from the first), by id. */
     void (*list_nodes)(struct store *store, int64_t network, const char *after_id,
@@ -168,8 +168,8 @@ struct store_functions {
 
     /* Read, change, write one node, by its number; the row of its network with it. A tombstone of
      * the same id in that network goes when a listed node is written. */
-    void (*edit_node)(struct store *store, int64_t number, store_edit edit, store_done done,
-        void *user);
+    void (*edit_node)(
+        struct store *store, int64_t number, store_edit edit, store_done done, void *user);
 
     /* Removes a node (if it is there) and its box's counters. Its messages are the caller's to
      * mark. */
@@ -188,12 +188,12 @@ struct store_functions {
     void (*drop_network)(struct store *store, int64_t network, store_done done, void *user);
 
     /* Adds a message, and sets its box's seq. */
-    void (*put_message)(struct store *store, const struct store_message *message, store_done done,
-        void *user);
+    void (*put_message)(
+        struct store *store, const struct store_message *message, store_done done, void *user);
 
     /* Marks one message. SPENT drops its body. */
-    void (*mark_message)(struct store *store, int64_t number, enum store_mark mark,
-        store_done done, void *user);
+    void (*mark_message)(
+        struct store *store, int64_t number, enum store_mark mark, store_done done, void *user);
 
     /* Sets a box's counters (after an acknowledgement). */
     void (*put_box)(struct store *store, const struct store_box *box, store_done done, void *user);

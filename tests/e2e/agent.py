@@ -42,7 +42,7 @@ class Mail:
             content = None if body is None else json.dumps(body).encode()
             request = urllib.request.Request(self.index + path, content, headers, method=method)
             with DIRECT.open(request, timeout=timeout) as reply:
-                return json.load(reply)
+                return json.loads(reply.read() or b"null")
 
         return await asyncio.to_thread(exchange)
 

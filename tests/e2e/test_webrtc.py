@@ -137,6 +137,8 @@ def why_not():
         return "it makes network namespaces, and only root may"
     if importlib.util.find_spec("aiortc") is None:
         return "python3-aiortc is not installed"
+    if subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode:
+        return "this machine lets not even root make network namespaces"
     return None
 
 

@@ -31,7 +31,7 @@ class AddressCase(IndexCase):
 
     def assertRefuses(self, *endpoints, caller=None):
         self.assertProblem(self.announce(*endpoints, caller=caller),
-                           400, "bad_endpoint", "bad_request")
+                           400, "bad_endpoint", "bad_request", "bad_json")
 
 
 class TestEndpoints(AddressCase):

@@ -233,14 +233,6 @@ class TestEtag(IndexCase):
         tag = f'W/"{foreign(node.cursor)}"'
         self.assertEqual(self.get(tag).status, 200)
 
-    def test_etag_does_not_hide_a_delta(self):
-        first = self.node("a")
-        self.node("b")
-        tag = self.get().headers["ETag"]
-        reply = self.get(tag, since=first.cursor)
-        self.assertEqual(reply.status, 200)
-        self.assertNodes(reply.json(), "b")
-
 
 class TestFilters(IndexCase):
     def setUp(self):

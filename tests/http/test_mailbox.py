@@ -148,7 +148,7 @@ class TestBodies(MailCase):
                      '"text"', '""', "null", "true", "-0", "1E400", "0.10",
                      "123456789012345678901234567890", "[ ]", "[[],\t{},\n null]",
                      '"\\ud83d\\ude00 \U0001f600"', '"a\\u0000b"', '{"body":{"body":"body"}}',
-                     '"}],\\"body\\": 1"', "[" * 200 + "]" * 200):
+                     '"}],\\"body\\": 1"', "[" * 100 + "]" * 100):
             with self.subTest(body=body[:50]):
                 reply = self.roundtrip(body)
                 self.assertIn(body, reply.text)

@@ -897,7 +897,7 @@ static void test_completion_of_a_failed_batch_may_write(void **state)
 static void test_many_completions_keep_their_order(void **state)
 {
     struct store *store = store_of(state);
-    char names[100][4];
+    char names[100][12];
     struct step steps[100];
     struct text expected = {0};
 

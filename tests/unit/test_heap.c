@@ -113,6 +113,8 @@ static void test_heap_random_steps_agree_with_model(void **state)
                 least_ms = due_ms[j];
         }
         assert_int_equal(heap.count, count);
+        for (size_t j = 1; j < heap.count; j++)
+            assert_true(heap.nodes[(j - 1) / 2]->due_ms <= heap.nodes[j]->due_ms);
         if (!count) {
             assert_null(heap_first(&heap));
             continue;

@@ -65,6 +65,7 @@ static void test_table_same_hash_keeps_things_apart(void **state)
     assert_ptr_equal(find(&table, 15, 3), &c);
     assert_null(find(&table, 15, 4));
     assert_null(find(&table, 14, 1));
+    assert_null(find(&table, 31, 1)); /* the same place in a table of sixteen */
     table_remove(&table, 15, &a);
     assert_null(find(&table, 15, 1));
     assert_ptr_equal(find(&table, 15, 2), &b);
