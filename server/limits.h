@@ -28,8 +28,9 @@
 #define LIMIT_HEAR_EVERY_MS 100        /* one node or connection hears of the list this often */
 #define LIMIT_EXPIRE_BATCH 256         /* leases or messages ended in one turn of the loop */
 #define LIMIT_TOMBSTONE_S 3600
-#define LIMIT_TOMBSTONES 10000     /* of one network */
-#define LIMIT_PRUNE_EVERY_MS 60000 /* how often old tombstones are looked for */
+#define LIMIT_TOMBSTONES 10000      /* of one network */
+#define LIMIT_TOMBSTONES_SLACK 1000 /* so many past that before the oldest are forgotten */
+#define LIMIT_PRUNE_EVERY_MS 60000  /* how often old tombstones are looked for */
 
 /* mailboxes */
 #define LIMIT_MESSAGE_BYTES 65536 /* of one body */

@@ -369,7 +369,8 @@ int http_loop_listen(struct http_loop *loop, const struct address *address, uint
 /* --- life
  * ------------------------------------------------------------------------------------------- */
 
-static void on_mhd_log(void *user, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void on_mhd_log(
+    void *user, const char *format, va_list arguments)
 {
     char line[256];
 

@@ -246,6 +246,9 @@ static void loaded_node(const struct store_node *node, void *user)
     lease->observed_ipv4 = node->observed_ipv4;
     lease->observed_ipv6 = node->observed_ipv6;
     lease->seen = true;
+    int64_t latest_ms = index_now_ms(index) + lease->ttl_s * 1000LL;
+    if (lease->expires_ms > latest_ms)
+        lease->expires_ms = latest_ms; /* a longer ttl was asked for, and lost */
     if (fresh) {
         lease_renew(index, lease);
         lease_count_source(
@@ -271,6 +274,14 @@ static void loaded_box(const struct store_box *row, void *user)
     }
 }
 
+/* The node that sent it, if that is still here: a node that registered later is another one. */
+static int64_t loading_sender(
+    const struct index *index, const struct network *network, const struct store_message *row)
+{
+    const struct lease *sender = lease_find(index, network, row->from);
+    return sender && sender->registered_wall_ms <= row->sent_wall_ms ? sender->number : 0;
+}
+
 static void loaded_message(const struct store_message *row, void *user)
 {
     struct loading *loading = user;
@@ -287,8 +298,11 @@ static void loaded_message(const struct store_message *row, void *user)
         message.expires_ms = latest_ms;
     if (message.forget_ms > latest_ms)
         message.forget_ms = latest_ms;
-    if (!mail_add(index, &message, box))
+    struct mail *mail = mail_add(index, &message, box);
+    if (!mail)
         loading_fail(loading, ERROR_NO_MEMORY);
+    else if (box && row->from[0])
+        mail->sender = loading_sender(index, box->lease->network, row);
     if (row->number >= index->next_message)
         index->next_message = row->number + 1;
 }

@@ -254,7 +254,7 @@ struct poll;
 struct poll *index_poll(struct index *index, const struct caller *caller,
     const struct poll_request *request, poll_done done, void *user);
 
-/* Ends the wait: it is answered at once with what there is, which may be nothing. */
+/* Ends the wait: it is answered with nothing, whatever there may be to say by now. */
 void index_poll_cut(struct poll *poll);
 
 #endif

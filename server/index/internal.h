@@ -70,8 +70,8 @@ struct mail {
     struct box *box;    /* NULL once acknowledged, expired, or its box gone */
     int64_t number;
     int64_t network; /* number */
+    int64_t sender;  /* number of its node; 0: the index, or one that has left */
     uint64_t seq;
-    int64_t sent_wall_ms;
     int64_t expires_ms, forget_ms;
     size_t body_size;
     struct address from_prefix;

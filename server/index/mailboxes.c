@@ -132,7 +132,6 @@ struct mail *mail_add(struct index *index, const struct store_message *message, 
     mail->number = message->number;
     mail->network = message->network;
     mail->seq = message->seq;
-    mail->sent_wall_ms = message->sent_wall_ms;
     mail->expires_ms = message->expires_ms;
     mail->forget_ms = message->forget_ms;
     mail->body_size = message->body_size;
@@ -283,7 +282,7 @@ static void tell_sender(struct index *index, const struct mail *mail, const char
         return;
     sender = lease_find(index, recipient->network, mail->from);
     /* Another node may have come under the sender's id since. */
-    if (!sender || sender == recipient || sender->registered_wall_ms > mail->sent_wall_ms)
+    if (!sender || sender == recipient || sender->number != mail->sender)
         return;
     box = box_of(index, sender);
     if (!box || box->undeliverable >= LIMIT_BOX_UNDELIVERABLE)
@@ -423,6 +422,9 @@ static int check_send(struct index *index, const struct caller *caller,
 
     if (!error)
         error = lease_of_caller(index, caller, ret_sender, ret_fault);
+    if (!error && request->body_size > LIMIT_MESSAGE_BYTES)
+        error = fault_set(ret_fault, ERROR_TOO_LARGE, "the message has %zu bytes: at most %d",
+            request->body_size, LIMIT_MESSAGE_BYTES);
     if (!error)
         error = id_check("the recipient", request->to, ret_fault);
     if (!error)
@@ -515,6 +517,7 @@ void index_send(struct index *index, const struct caller *caller,
         fault_set(&fault, ERROR_NO_MEMORY, "the index is out of memory: try again");
         goto refused;
     }
+    mail->sender = sender->number;
     /* The store answers after the commit, so the result may still be filled in. */
     sending->result = (struct sent){mail->seq, mail->handed, ttl_s};
     return;

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define DEFAULT_NETWORK "default"
-#define TOMBSTONE_SLACK (LIMIT_TOMBSTONES / 10) /* so many past the cap before they are pruned */
 
 static bool same_name(const void *item, const void *key)
 {
@@ -186,7 +185,7 @@ void network_add_tombstone(struct index *index, struct network *network, const c
     index->store->f->put_tombstone(index->store, &row,
         &(struct store_tombstone){id, network->seq, now_ms + index->wall_offset_ms}, NULL, NULL);
     polls_answer_after_commit(index);
-    if (network->tombstones > LIMIT_TOMBSTONES + TOMBSTONE_SLACK)
+    if (network->tombstones > LIMIT_TOMBSTONES + LIMIT_TOMBSTONES_SLACK)
         timer_set(index, &network->prune, now_ms);
     else if (network->prune.due.due_ms == INT64_MAX)
         timer_set(index, &network->prune, now_ms + LIMIT_TOMBSTONE_S * 1000LL);

@@ -613,6 +613,11 @@ void index_remove_node(struct index *index, const struct caller *caller, const c
     struct removal *removal = NULL;
     bool by_operator = caller->kind == CREDENTIAL_KEY && caller->key_operator;
 
+    if (caller->kind == CREDENTIAL_KEY && !by_operator) {
+        fault_set(&fault, ERROR_NOT_YOURS,
+            "a member's key removes no node: send the node's token, or an operator's key");
+        goto refused;
+    }
     if (index_may_write(index, &fault) ||
         (!by_operator && lease_of_caller(index, caller, &own, &fault)) ||
         find_named(index, caller, network, id, &lease, &fault))

@@ -376,17 +376,18 @@ static void join_and_leave(struct fixture *fixture, unsigned first, unsigned cou
     assert_fault(left.fault, 0);
 }
 
+/* Some more than the newest 10,000 may stay for a while, so that not each one costs a look. */
 static void test_list_tombstones_are_the_newest_10000(void **state)
 {
     struct fixture *fixture = *state;
     fixture_join_for(fixture, "keeper", 1, LIMIT_TTL_MAX_S);
     struct cursor before = fixture_cursor(fixture, NULL);
-    for (unsigned i = 0; i < 10; i++)
-        join_and_leave(fixture, 1000 + 10 * i, 10);
+    for (unsigned i = 0; i < 8; i++)
+        join_and_leave(fixture, 1000 + 250 * i, 250);
     struct cursor middle = fixture_cursor(fixture, NULL);
     for (unsigned i = 0; i < 40; i++)
-        join_and_leave(fixture, 2000 + 250 * i, 250);
-    fixture_advance(fixture, 2 * LIMIT_PRUNE_EVERY_MS);
+        join_and_leave(fixture, 3000 + 250 * i, 250);
+    fixture_advance(fixture, LIMIT_PRUNE_EVERY_MS);
     expect_reset(fixture, before, "+keeper ");
     struct watch *watch = fixture_changes(fixture, NULL, middle, 1000);
     assert_false(watch->result.reset);
@@ -403,6 +404,39 @@ static void test_list_of_dropped_network_resets_older_cursors(void **state)
     fixture_join(fixture, "b", 2);
     fixture_join(fixture, "c", 3);
     expect_reset(fixture, before, "+b +c ");
+}
+
+/* After its last node a network is pruned, then dropped. Whichever of these is in the batch of the
+ * next registration, the node is there. */
+static void test_list_of_network_that_is_dropped_and_joined_shows_the_node(void **state)
+{
+    struct fixture *fixture = *state;
+    struct caller caller = fixture_node(2);
+    struct register_request request = {.id = "b", .listed = true};
+    for (int turns = 1; turns <= 4; turns++) {
+        fixture_join(fixture, "a", 1);
+        fixture_leave(fixture, "a", 1);
+        struct cursor before = fixture_cursor(fixture, NULL);
+        for (int turn = 0; turn < turns; turn++) {
+            fixture_flush(fixture);
+            if (index_next_due_ms(fixture->index) == INT64_MAX)
+                break;
+            fixture_jump(fixture, index_next_due_ms(fixture->index) - fixture->now_ms);
+            index_tick(fixture->index);
+        }
+        struct registration joined = {0};
+        index_register(fixture->index, &caller, &request, fixture_on_registered, &joined);
+        fixture_flush(fixture);
+        assert_int_equal(joined.calls, 1);
+        assert_fault(joined.fault, 0);
+        assert_string_equal(watch_told(fixture_list(fixture, NULL)), "+b ");
+        struct watch *watch = fixture_changes(fixture, NULL, before, 10);
+        assert_string_equal(watch_told(watch), "+b ");
+        assert_true(cursor_equal(watch->result.cursor, fixture_cursor(fixture, NULL)));
+        fixture_restart(fixture);
+        assert_string_equal(watch_told(fixture_list(fixture, NULL)), "+b ");
+        fixture_leave(fixture, "b", 2);
+    }
 }
 
 /* --- filters -------------------------------------------------------------------------------- */
@@ -474,6 +508,7 @@ int main(void)
         FIXTURE_TEST(test_list_tombstones_last_an_hour),
         FIXTURE_TEST(test_list_tombstones_are_the_newest_10000),
         FIXTURE_TEST(test_list_of_dropped_network_resets_older_cursors),
+        FIXTURE_TEST(test_list_of_network_that_is_dropped_and_joined_shows_the_node),
         FIXTURE_TEST(test_list_filter_shows_who_matches),
         FIXTURE_TEST(test_list_filter_no_longer_matching_is_gone),
     };
