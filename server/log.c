@@ -145,10 +145,12 @@ static void line_put_start(struct line *line, enum log_level level, const char *
 
     gmtime_r(&now_s, &parts);
     strftime(second, sizeof second, "%Y-%m-%dT%H:%M:%S", &parts);
-    const char *format = log_json ? "{\"ts\":\"%s.%03dZ\",\"level\":\"%s\",\"event\":\"%.64s\""
-                                  : "%s.%03dZ %s %.64s";
-    int length = snprintf(
-        start, sizeof start, format, second, (int)(now_ms % 1000), level_names[level], event);
+    int ms = (int)(now_ms % 1000);
+    int length = log_json ? snprintf(start, sizeof start,
+                                "{\"ts\":\"%s.%03dZ\",\"level\":\"%s\",\"event\":\"%.64s\"", second,
+                                ms, level_names[level], event)
+                          : snprintf(start, sizeof start, "%s.%03dZ %s %.64s", second, ms,
+                                level_names[level], event);
     line_put(line, start, (size_t)length);
 }
 

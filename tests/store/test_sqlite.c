@@ -79,7 +79,10 @@ static void expect_refusal(const char *path, const char *named, const char *expe
     struct fault fault = {0};
     char sentence[300];
 
-    snprintf(sentence, sizeof sentence, expected, named);
+    const char *gap = strstr(expected, "%s");
+    assert_non_null(gap);
+    snprintf(
+        sentence, sizeof sentence, "%.*s%s%s", (int)(gap - expected), expected, named, gap + 2);
     assert_int_equal(store_sqlite_open(&config, &store, &fault), ERROR_STORE_FAILED);
     assert_null(store);
     assert_int_equal(fault.error, ERROR_STORE_FAILED);
