@@ -240,17 +240,17 @@ static void loaded_node(const struct store_node *node, void *user)
         loading_fail(loading, ERROR_NO_MEMORY);
         return;
     }
+    /* A registration with another ttl may be what was lost: it was a sign of life all the same. */
+    bool renew = fresh || lease->ttl_s != node->ttl_s;
     lease->ttl_s = node->ttl_s;
     lease->listed = node->listed;
     lease->registered_wall_ms = node->registered_wall_ms;
     lease->observed_ipv4 = node->observed_ipv4;
     lease->observed_ipv6 = node->observed_ipv6;
     lease->seen = true;
-    int64_t latest_ms = index_now_ms(index) + lease->ttl_s * 1000LL;
-    if (lease->expires_ms > latest_ms)
-        lease->expires_ms = latest_ms; /* a longer ttl was asked for, and lost */
-    if (fresh) {
+    if (renew)
         lease_renew(index, lease);
+    if (fresh) {
         lease_count_source(
             index, lease, node->observed_ipv4.family ? &node->observed_ipv4 : &node->observed_ipv6);
     }

@@ -37,6 +37,7 @@ struct network {
     size_t tombstones; /* about: prune counts them anew */
     size_t holds;      /* operations under way that point here */
     bool stored;       /* has a row */
+    bool pruning;      /* in the open batch: what the horizon will be is not known yet */
     bool seen;         /* by the load under way */
     struct link polls; /* parked on its list and not woken */
     char name[];

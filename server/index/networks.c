@@ -64,46 +64,42 @@ struct pruning {
     struct network *network;
 };
 
-static void network_dropped(int error, void *user)
+static void network_prune(struct index *index, struct network *network)
 {
-    struct pruning *pruning = user;
-    struct network *network = pruning->network;
+    struct pruning *pruning = malloc(sizeof *pruning);
 
-    network->holds--;
-    if (!error) {
-        network->stored = false;
-        pruning->index->dropped_networks++;
-        network_let_go(pruning->index, network);
+    if (!pruning) {
+        timer_set(index, &network->prune, index_now_ms(index) + LIMIT_PRUNE_EVERY_MS);
+        return;
     }
-    free(pruning);
+    *pruning = (struct pruning){index, network};
+    network->holds++;
+    network->pruning = true;
+    index->store->f->prune_tombstones(index->store, network->number,
+        index_now_ms(index) + index->wall_offset_ms - LIMIT_TOMBSTONE_S * 1000LL, LIMIT_TOMBSTONES,
+        network_pruned, pruning);
 }
 
 static void network_fire(struct index *index, struct timer *timer)
 {
     struct network *network = container_of(timer, struct network, prune);
-    struct pruning *pruning;
 
     if (!network->stored)
         return;
-    if (!network->tombstones &&
-        (network->nodes || network->holds || !link_empty(&network->polls))) {
-        if (!network->nodes)
-            timer_set(index, timer, index_now_ms(index) + LIMIT_PRUNE_EVERY_MS);
+    if (network->tombstones) {
+        network_prune(index, network);
         return;
     }
-    pruning = malloc(sizeof *pruning);
-    if (!pruning) {
+    if (network->nodes)
+        return;
+    if (network->holds || !link_empty(&network->polls)) {
         timer_set(index, timer, index_now_ms(index) + LIMIT_PRUNE_EVERY_MS);
         return;
     }
-    *pruning = (struct pruning){index, network};
-    network->holds++;
-    if (network->tombstones)
-        index->store->f->prune_tombstones(index->store, network->number,
-            index_now_ms(index) + index->wall_offset_ms - LIMIT_TOMBSTONE_S * 1000LL,
-            LIMIT_TOMBSTONES, network_pruned, pruning);
-    else
-        index->store->f->drop_network(index->store, network->number, network_dropped, pruning);
+    /* From here on the name is that of a network that has never had a node, with another epoch. */
+    index->store->f->drop_network(index->store, network->number, NULL, NULL);
+    index->dropped_networks++;
+    network_free(index, network);
 }
 
 static void network_pruned(int error, uint64_t horizon, size_t tombstones_left, void *user)
@@ -112,6 +108,7 @@ static void network_pruned(int error, uint64_t horizon, size_t tombstones_left, 
     struct network *network = pruning->network;
 
     network->holds--;
+    network->pruning = false;
     if (!error) {
         network->horizon = horizon;
         network->tombstones = tombstones_left;

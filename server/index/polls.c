@@ -274,9 +274,10 @@ static void read_list(struct poll *poll)
         list_read(0, poll);
         return;
     }
-    result->reset = request->has_since && (request->since.epoch != result->cursor.epoch ||
-                                              request->since.seq > result->cursor.seq ||
-                                              request->since.seq < network->horizon);
+    result->reset =
+        request->has_since &&
+        (request->since.epoch != result->cursor.epoch || request->since.seq > result->cursor.seq ||
+            request->since.seq < network->horizon || network->pruning);
     result->list_changed = request->has_since;
     if (!network || !network->stored) {
         list_read(0, poll);

@@ -26,10 +26,10 @@ def clean_environment(**extra):
     return environment
 
 
-def run(*args, env=None, timeout=START_S):
+def run(*args, env=None, wrapper=(), timeout=START_S):
     """For a start that is to end by itself: gives the CompletedProcess, texts decoded."""
     return subprocess.run(
-        [binary(), *args], env=env or clean_environment(), stdin=subprocess.DEVNULL,
+        [*wrapper, binary(), *args], env=env or clean_environment(), stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=timeout, check=False)
 
 

@@ -364,11 +364,13 @@ static void test_send_to_waiting_reader_is_handed(void **state)
 
 /* --- quotas --------------------------------------------------------------------------------- */
 
-static void test_send_largest_message_is_taken(void **state)
+static void test_send_past_size_of_a_message_is_too_large(void **state)
 {
     struct fixture *fixture = *state;
     join_four(fixture);
     struct caller caller = fixture_node(2);
+    struct delivery delivery = send_many(fixture, &caller, "a", 1, LIMIT_MESSAGE_BYTES + 1);
+    assert_fault(delivery.fault, ERROR_TOO_LARGE);
     assert_fault(send_many(fixture, &caller, "a", 1, LIMIT_MESSAGE_BYTES).fault, 0);
     assert_int_equal(fixture_read(fixture, 1)->messages[0].body_size, LIMIT_MESSAGE_BYTES);
 }
@@ -489,7 +491,7 @@ int main(void)
         FIXTURE_TEST(test_send_malformed_is_refused),
         FIXTURE_TEST(test_send_ttl_is_that_of_type_or_request),
         FIXTURE_TEST(test_send_to_waiting_reader_is_handed),
-        FIXTURE_TEST(test_send_largest_message_is_taken),
+        FIXTURE_TEST(test_send_past_size_of_a_message_is_too_large),
         FIXTURE_TEST(test_send_past_quota_of_sender_is_full),
         FIXTURE_TEST(test_send_past_bytes_of_sender_is_full),
         FIXTURE_TEST(test_send_past_half_from_one_prefix_is_full),

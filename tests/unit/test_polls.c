@@ -376,6 +376,11 @@ static void test_poll_that_is_cut_is_answered_with_nothing(void **state)
     index_poll_cut(watch->poll);
     fixture_flush(fixture);
     expect_answered(watch, "");
+
+    /* Nothing is lost: its cursor is still the one that it asked with. */
+    assert_true(cursor_equal(watch->result.cursor, request.since));
+    assert_string_equal(
+        watch_told(fixture_changes(fixture, NULL, watch->result.cursor, 10)), "+a ");
 }
 
 static void test_poll_is_answered_empty_on_release(void **state)

@@ -342,6 +342,13 @@ static void test_loss_during_registration_leaves_the_old_lease(void **state)
     assert_between(watch->nodes[0].expires_in_s, 0.0, 5.0);
     fixture_advance(fixture, 6000);
     assert_false(fixture_has_node(fixture, "a"));
+
+    fixture_join_for(fixture, "a", 1, 7200);
+    request.ttl_s = 5;
+    store_memory_fail_next_flush(fixture->store);
+    assert_fault(fixture_register(fixture, &caller, &request).fault, ERROR_STORE_FAILED);
+    fixture_advance(fixture, 10000);
+    assert_true(fixture_has_node(fixture, "a"));
 }
 
 /* The message is committed, but that it was given to the parked reader is not: the reader gets it
