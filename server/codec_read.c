@@ -53,6 +53,10 @@ static int refuse_syntax(const json_error_t *syntax, struct fault *ret_fault)
     /* It gives no message only where an allocation failed. */
     if (length == 0 || json_error_code(syntax) == json_error_out_of_memory)
         return refuse_memory(ret_fault);
+    if (json_error_code(syntax) == json_error_null_character)
+        return fault_set(ret_fault, ERROR_BAD_JSON,
+            "line %d, column %d: a NUL character (\\u0000) is not taken", syntax->line,
+            syntax->column);
     for (size_t i = 0; i <= length; i++) {
         char character = syntax->text[i];
         message[i] = character == '\0' || (character >= ' ' && character <= '~') ? character : '?';

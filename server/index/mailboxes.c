@@ -90,7 +90,7 @@ static void mail_spend(struct index *index, struct mail *mail)
         mail_free(index, mail);
 }
 
-static void tell_sender(struct index *index, const struct mail *mail, const char *reason);
+static void tell_sender(struct index *index, const struct mail *mail, bool recipient_leaves);
 
 static void mail_fire(struct index *index, struct timer *timer)
 {
@@ -102,7 +102,7 @@ static void mail_fire(struct index *index, struct timer *timer)
         return;
     }
     if (!mail->given)
-        tell_sender(index, mail, "expired");
+        tell_sender(index, mail, false);
     mail_spend(index, mail);
 }
 
@@ -202,7 +202,7 @@ void box_close(struct index *index, struct box *box)
 {
     while (!link_empty(&box->mails)) {
         struct mail *mail = container_of(box->mails.next, struct mail, link);
-        tell_sender(index, mail, "gone");
+        tell_sender(index, mail, true);
         mail_spend(index, mail);
     }
 }
@@ -271,7 +271,7 @@ static struct mail *box_put(struct index *index, struct box *box, struct store_m
 }
 
 /* Tells a sender that is still there that its message has come to nothing. */
-static void tell_sender(struct index *index, const struct mail *mail, const char *reason)
+static void tell_sender(struct index *index, const struct mail *mail, bool recipient_leaves)
 {
     struct lease *recipient = mail->box->lease;
     struct lease *sender;
@@ -282,12 +282,15 @@ static void tell_sender(struct index *index, const struct mail *mail, const char
         return;
     sender = lease_find(index, recipient->network, mail->from);
     /* Another node may have come under the sender's id since. */
-    if (!sender || sender == recipient || sender->number != mail->sender)
+    if (!sender || sender->number != mail->sender)
+        return;
+    if (sender == recipient && recipient_leaves)
         return;
     box = box_of(index, sender);
     if (!box || box->undeliverable >= LIMIT_BOX_UNDELIVERABLE)
         return;
     index_make_uuid(id);
+    const char *reason = recipient_leaves ? "gone" : "expired";
     size_t size = index->config.undeliverable_body(
         &(struct index_undeliverable){mail->id, mail->to, mail->session, mail->type, reason}, body,
         sizeof body);
@@ -355,11 +358,15 @@ static void hash_part(struct sha256_ctx *context, const char *string)
     sha256_update(context, strlen(string) + 1, (const uint8_t *)string);
 }
 
-static void hash_content(const struct send_request *request, int ttl_s, uint8_t *ret_hash)
+/* The token is part of it: whoever takes over a sender's id is answered for its own messages only.
+ */
+static void hash_content(const struct send_request *request, const struct lease *sender, int ttl_s,
+    uint8_t ret_hash[STORE_HASH_SIZE])
 {
     struct sha256_ctx context;
 
     sha256_init(&context);
+    sha256_update(&context, STORE_HASH_SIZE, sender->token_hash);
     hash_part(&context, request->type);
     hash_part(&context, request->session ? request->session : "");
     sha256_update(&context, sizeof ttl_s, (const uint8_t *)&ttl_s);
@@ -474,7 +481,7 @@ void index_send(struct index *index, const struct caller *caller,
     if (check_send(index, caller, request, &sender, &fault))
         goto refused;
     int ttl_s = request->ttl_s ? request->ttl_s : type_ttl(request->type);
-    hash_content(request, ttl_s, hash);
+    hash_content(request, sender, ttl_s, hash);
     sending = malloc(sizeof *sending);
     if (!sending) {
         fault_set(&fault, ERROR_NO_MEMORY, "the index is out of memory: try again");

@@ -39,6 +39,7 @@ struct change {
     bool listed;
     int64_t registered_wall_ms; /* of a new node */
     uint8_t token_hash[STORE_HASH_SIZE];
+    uint8_t key_hash[STORE_HASH_SIZE]; /* of the join key that admits it; zeros: none does */
     struct address observed_ipv4, observed_ipv6;
     struct fault fault;
     struct cursor cursor;
@@ -144,6 +145,7 @@ static enum store_verdict change_edit(
         node->meta = node->reach = "{}";
         node->registered_wall_ms = change->registered_wall_ms;
         memcpy(node->token_hash, change->token_hash, STORE_HASH_SIZE);
+        memcpy(node->key_hash, change->key_hash, STORE_HASH_SIZE);
     }
     bool visible = !exists || !node->listed;
     bool moved = !address_equal(&node->observed_ipv4, &change->observed_ipv4) ||
@@ -388,6 +390,8 @@ void index_register(struct index *index, const struct caller *caller,
         find_or_add_lease(
             index, caller, request, network_name, change->token_hash, change, &lease, &fault))
         goto refused;
+    if (caller->kind == CREDENTIAL_KEY)
+        memcpy(change->key_hash, caller->hash, STORE_HASH_SIZE);
     change->ttl_s = clamp_ttl(request->ttl_s);
     change->listed = request->listed;
     change->registered = done;

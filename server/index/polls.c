@@ -522,8 +522,9 @@ struct poll *index_poll(struct index *index, const struct caller *caller,
     poll->result.network = poll->network_name;
     if (index->released)
         poll->request.wait_s = 0;
-    if ((request->mail && ask_mail(poll, caller, &poll->fault)) ||
-        (request->list && ask_list(poll, caller, &poll->fault))) {
+    /* The mailbox last: asking for it acknowledges, renews and supersedes. */
+    if ((request->list && ask_list(poll, caller, &poll->fault)) ||
+        (request->mail && ask_mail(poll, caller, &poll->fault))) {
         poll_finish(poll);
         free(poll);
         return NULL;

@@ -35,7 +35,7 @@ static void test_codec_parse_bad_syntax_is_refused(void **state)
         {"{\"a\":\"\\x\"}", "invalid escape"},
         {"{\"a\":\"\\u12\"}", "invalid escape"},
         {"{\"a\":\"\\ud800\"}", "invalid Unicode"},
-        {"{\"a\":\"\\u0000\"}", "u0000 is not allowed"},
+        {"{\"a\":\"\\u0000\"}", "u0000) is not taken"},
         {"{\"a\\u0000b\":1}", "NUL byte in object key"},
         {"/* hello */{}", "line 1, column 1: "},
         {"\xEF\xBB\xBF{}", "line 1, column "},
