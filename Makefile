@@ -19,13 +19,16 @@ PROGRAMS = $(BUILD)/signpostd
 SERVER_SOURCES = $(wildcard server/*.c server/*/*.c)
 TEST_SOURCES = $(wildcard tests/unit/test_*.c tests/store/test_*.c)
 HELPER_SOURCES = $(filter-out $(TEST_SOURCES),$(wildcard tests/unit/*.c tests/store/*.c))
-SOURCES = $(SERVER_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES)
+BENCH_SOURCES = $(wildcard tests/bench/*.c)
+SOURCES = $(SERVER_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(BENCH_SOURCES)
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 GENERATED = $(BUILD)/generated/schema_sql.h
 SERVER_ARCHIVE = $(BUILD)/obj/server.a
 HELPER_ARCHIVE = $(BUILD)/obj/tests.a
 TEST_PROGRAMS = $(TEST_SOURCES:%.c=$(BUILD)/%)
+BENCH_PROGRAMS = $(BENCH_SOURCES:%.c=$(BUILD)/%)
+BENCHES = $(wildcard tests/bench/*.py)
 
 # --- how it is compiled -------------------------------------------------------------------------
 
@@ -71,7 +74,7 @@ $(SERVER_ARCHIVE) $(HELPER_ARCHIVE):
 	$(Q)mkdir -p $(@D)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(TEST_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/%.o $(HELPER_ARCHIVE) $(SERVER_ARCHIVE)
+$(TEST_PROGRAMS) $(BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/%.o $(HELPER_ARCHIVE) $(SERVER_ARCHIVE)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(LIBRARY_LIBS) $(TEST_LIBS)
@@ -126,6 +129,11 @@ check: ## the tests, the lint, and the tests again under the sanitizers
 demo: all ## two peers meet over the index, with nothing but curl
 	@SIGNPOSTD=$(abspath $(BUILD)/signpostd) sh tests/e2e/demo.sh
 
+bench: ## install what is missing, and measure: a script a question, in tests/bench
+	@tests/setup build test bench
+	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
+	@for bench in $(BENCHES); do echo "$$bench"; /usr/bin/python3 $$bench; done
+
 # --- linting ------------------------------------------------------------------------------------
 
 LINT_SOURCES = $(SOURCES)
@@ -169,5 +177,5 @@ help: ## this list
 
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
-.PHONY: all toolchain run setup test tests check demo lint lint-includes lint-format \
+.PHONY: all toolchain run setup test tests check demo bench lint lint-includes lint-format \
 	lint-cppcheck lint-tidy lint-selftest install clean help

@@ -280,8 +280,9 @@ static void preflight(struct request *request, const char *path)
 {
     route_find("", path, &request->name, request->methods);
     if (!request->methods[0] && strcmp(path, "*") != 0) {
-        fault_set(&request->refusal, ERROR_UNKNOWN_PATH, "there is nothing at this path");
-        request_fail(request, &request->refusal);
+        struct fault fault;
+        fault_set(&fault, ERROR_UNKNOWN_PATH, "there is nothing at this path");
+        request_fail(request, &fault);
         return;
     }
     const char *allow = request->methods[0] ? request->methods : "GET, HEAD, POST, DELETE, OPTIONS";
@@ -301,7 +302,7 @@ static void preflight(struct request *request, const char *path)
 static enum MHD_Result begin(struct request *request, const char *path, const char *method)
 {
     const struct http_policy *policy = &request->door->config.policy;
-    struct fault *refusal = &request->refusal;
+    struct fault fault, *refusal = &fault;
     size_t size = 0;
 
     request->begun = true;
@@ -311,13 +312,16 @@ static enum MHD_Result begin(struct request *request, const char *path, const ch
     http_connection_enter(request->connection, HTTP_BODY);
     find_caller(request);
     bool refused = check_rate(request, refusal) || policy_check_host(policy, request->mhd, refusal);
-    if (!strcmp(method, MHD_HTTP_METHOD_OPTIONS))
-        return MHD_YES;
-    refused = refused || check_route(request, path, method, refusal) ||
-              check_length(request, &size, refusal) || check_type(request, refusal) ||
-              read_credential(request, refusal);
+    if (!refused && strcmp(method, MHD_HTTP_METHOD_OPTIONS) != 0)
+        refused = check_route(request, path, method, refusal) ||
+                  check_length(request, &size, refusal) || check_type(request, refusal) ||
+                  read_credential(request, refusal);
     if (!refused)
         return MHD_YES;
+    request->refusal = malloc(sizeof fault);
+    if (!request->refusal)
+        return MHD_NO;
+    *request->refusal = fault;
     const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
     bool waits = request_header(request, MHD_HTTP_HEADER_EXPECT) != NULL;
     bool unknown = request_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL ||
@@ -352,8 +356,8 @@ static void run(struct request *request, const char *path, const char *method)
 {
     request->running = true;
     http_connection_enter(request->connection, HTTP_RUNNING);
-    if (request->refusal.error)
-        request_fail(request, &request->refusal);
+    if (request->refusal)
+        request_fail(request, request->refusal);
     else if (!strcmp(method, MHD_HTTP_METHOD_OPTIONS))
         preflight(request, path);
     else
@@ -379,7 +383,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const 
     if (!request->begun)
         return begin(request, path, method);
     if (*upload_size) {
-        if (!request->refusal.error && request->body.length + *upload_size <= LIMIT_BODY_BYTES)
+        if (!request->refusal && request->body.length + *upload_size <= LIMIT_BODY_BYTES)
             text_append(&request->body, upload, *upload_size);
         *upload_size = 0;
         return MHD_YES;
@@ -408,6 +412,7 @@ static void on_complete(void *user, struct MHD_Connection *mhd, void **request_c
         source_release(request->door->config.sources, request->source);
     if (request->response)
         MHD_destroy_response(request->response);
+    free(request->refusal);
     codec_free(request->json);
     text_clear(&request->pieces.nodes);
     text_clear(&request->pieces.gone);

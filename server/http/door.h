@@ -73,7 +73,7 @@ struct request {
     struct source *source; /* the caller's; held unless it is the connection's */
     struct wait wait;
     struct text body;
-    struct fault refusal;             /* found before the body was read */
+    struct fault *refusal;            /* found before the body was read, or NULL */
     char methods[ROUTE_METHODS_SIZE]; /* that the path has, as for Allow */
     struct MHD_Response *response;
     unsigned status;

@@ -32,7 +32,7 @@ struct poll {
     int64_t deadline_ms;
     int64_t not_before_ms; /* it does not hear of changes in the list before */
     uint64_t mail_after;   /* messages past this seq are of interest */
-    struct fault fault;
+    int error;             /* what it will be answered, or 0 */
     struct poll_result result;
     char network_name[LIMIT_ID_CHARS + 1];
     char after_id[LIMIT_ID_CHARS + 1];
@@ -54,29 +54,52 @@ static void poll_unpark(struct poll *poll)
         poll->lease->reader = NULL;
 }
 
+/* Leaves the network and the lease. */
+static void poll_leave(struct poll *poll)
+{
+    link_remove(&poll->of_lease);
+    if (poll->network) {
+        poll->network->holds--;
+        network_let_go(poll->index, poll->network);
+    }
+}
+
+static void explain(int error, struct fault *ret_fault)
+{
+    const char *sentence = "the index could not use its store: ask again";
+
+    if (error == ERROR_UNKNOWN_NODE)
+        sentence = "your lease ended while you waited: register again";
+    else if (error == ERROR_SUPERSEDED)
+        sentence = "another read of this mailbox began after this one: only the newest waits";
+    else if (error == ERROR_NO_MEMORY)
+        sentence = "the index is out of memory: ask again";
+    fault_set(ret_fault, error, "%s", sentence);
+    if (error == ERROR_UNKNOWN_NODE)
+        ret_fault->action = "register";
+    else if (error != ERROR_SUPERSEDED)
+        ret_fault->action = "retry";
+    ret_fault->retry_after_s = error_http_status(error) == 503;
+}
+
 static void poll_finish(struct poll *poll)
 {
     struct index *index = poll->index;
     struct poll_result *result = &poll->result;
+    struct fault fault;
 
-    if (poll->request.mail && !poll->lease && !poll->fault.error) {
-        fault_set(
-            &poll->fault, ERROR_UNKNOWN_NODE, "your lease ended while you waited: register again");
-        poll->fault.action = "register";
-    }
-    if (poll->lease && !poll->fault.error) {
+    if (poll->request.mail && !poll->lease && !poll->error)
+        poll->error = ERROR_UNKNOWN_NODE;
+    if (poll->error) {
+        explain(poll->error, &fault);
+    } else if (poll->lease) {
         if (poll->request.renew)
             result->heartbeat_after_s = heartbeat_after_s(index, poll->lease->ttl_s);
         if (result->list_changed)
             poll->lease->heard_ms = index_now_ms(index);
     }
-    link_remove(&poll->of_lease);
-    if (poll->network) {
-        poll->network->holds--;
-        network_let_go(index, poll->network);
-    }
-    poll->done(
-        poll->fault.error ? &poll->fault : NULL, poll->fault.error ? NULL : result, poll->user);
+    poll_leave(poll);
+    poll->done(poll->error ? &fault : NULL, poll->error ? NULL : result, poll->user);
     if (poll->calling)
         poll->finished = true;
     else
@@ -87,11 +110,8 @@ static void poll_committed(int error, void *user)
 {
     struct poll *poll = user;
 
-    if (error && !poll->fault.error) {
-        fault_set(&poll->fault, error, "the index could not use its store: ask again");
-        poll->fault.retry_after_s = 1;
-        poll->fault.action = "retry";
-    }
+    if (error && !poll->error)
+        poll->error = error;
     poll_finish(poll);
 }
 
@@ -471,8 +491,7 @@ static int ask_mail(struct poll *poll, const struct caller *caller, struct fault
     if (request->wait_s > 0 && lease->reader) {
         struct poll *older = lease->reader;
         poll_unpark(older);
-        fault_set(&older->fault, ERROR_SUPERSEDED,
-            "another read of this mailbox began after this one: only the newest waits");
+        older->error = ERROR_SUPERSEDED;
         poll_answer(older);
     }
     return 0;
@@ -523,10 +542,11 @@ struct poll *index_poll(struct index *index, const struct caller *caller,
     if (index->released)
         poll->request.wait_s = 0;
     /* The mailbox last: asking for it acknowledges, renews and supersedes. */
-    if ((request->list && ask_list(poll, caller, &poll->fault)) ||
-        (request->mail && ask_mail(poll, caller, &poll->fault))) {
-        poll_finish(poll);
+    if ((request->list && ask_list(poll, caller, &fault)) ||
+        (request->mail && ask_mail(poll, caller, &fault))) {
+        poll_leave(poll);
         free(poll);
+        done(&fault, NULL, user);
         return NULL;
     }
     int64_t heard_ms = request->heard_ms;
