@@ -49,7 +49,7 @@
 #define LIMIT_UNDELIVERABLE_TTL_S 60
 
 /* requests */
-#define LIMIT_CONNECTION_POOL_BYTES 6144 /* request line and headers of one request */
+#define LIMIT_CONNECTION_POOL_BYTES 5120 /* request line and headers of one request */
 #define LIMIT_BODY_BYTES (LIMIT_MESSAGE_BYTES + 4096)
 #define LIMIT_DRAIN_BYTES                                                                          \
     (4 * 1024 * 1024) /* of a refused body, read so that the reply is seen                         \

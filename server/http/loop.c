@@ -103,6 +103,12 @@ struct http_connection *http_connection_of(struct MHD_Connection *mhd)
     return info ? info->socket_context : NULL;
 }
 
+static uint16_t sockaddr_port(const struct sockaddr *name)
+{
+    return ntohs(name->sa_family == AF_INET6 ? ((const struct sockaddr_in6 *)name)->sin6_port
+                                             : ((const struct sockaddr_in *)name)->sin_port);
+}
+
 static struct http_connection *connection_new(struct http_loop *loop, struct MHD_Connection *mhd)
 {
     struct http_connection *connection = calloc(1, sizeof *connection);
@@ -116,9 +122,7 @@ static struct http_connection *connection_new(struct http_loop *loop, struct MHD
     connection->fd = info->connect_fd;
     info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     address_from_sockaddr(info->client_addr, &connection->address);
-    connection->port = ntohs(info->client_addr->sa_family == AF_INET6
-                                 ? ((const struct sockaddr_in6 *)info->client_addr)->sin6_port
-                                 : ((const struct sockaddr_in *)info->client_addr)->sin_port);
+    connection->port = sockaddr_port(info->client_addr);
     if (!loop->config.exempt(&connection->address, loop->config.user))
         connection->source = source_hold(loop->config.sources, &connection->address, now_ms(loop));
     if (connection->source)
@@ -353,9 +357,9 @@ int http_loop_listen(struct http_loop *loop, const struct address *address, uint
         close(fd);
         return fault_set(ret_fault, ERROR_NO_MEMORY, "no memory for a listener");
     }
-    getsockname(fd, (struct sockaddr *)&name, &name_size);
-    *ret_port = ntohs(name.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&name)->sin6_port
-                                                 : ((struct sockaddr_in *)&name)->sin_port);
+    if (getsockname(fd, (struct sockaddr *)&name, &name_size) == 0)
+        port = sockaddr_port((struct sockaddr *)&name);
+    *ret_port = port;
     listener->fd = fd;
     listener->loop = loop;
     listener->next = loop->listeners;

@@ -26,17 +26,17 @@ static void lock_read_boot(char ret_boot[SQLITE_BOOT_SIZE])
 /* Fills what the file says, the number of its process too; 0 where it says none. */
 static long lock_read(int fd, struct sqlite_past *ret_past)
 {
-    char text[LOCK_TEXT_SIZE], state[8], durability[8];
-    long process = 0;
+    char text[LOCK_TEXT_SIZE], state[8], durability[8], *rest;
 
     *ret_past = (struct sqlite_past){0};
     ssize_t length = pread(fd, text, sizeof text - 1, 0);
     if (length <= 0)
         return 0;
     text[length] = '\0';
-    int found = sscanf(text, "%ld stamp %32[0-9a-f] state %7s durability %7s boot %36s", &process,
+    long process = strtol(text, &rest, 10);
+    int found = sscanf(rest, " stamp %32[0-9a-f] state %7s durability %7s boot %36s",
         ret_past->stamp, state, durability, ret_past->boot);
-    if (found < 4)
+    if (found < 3)
         *ret_past = (struct sqlite_past){0};
     else {
         ret_past->clean = strcmp(state, "closed") == 0;
