@@ -34,7 +34,7 @@ BENCHES = $(wildcard tests/bench/*.py)
 
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes -Wundef \
 	-Wformat=2 $(if $(filter 1 true,$(WERROR) $(CI)),-Werror)
-DEFINES = -std=gnu11 -D_GNU_SOURCE -Iserver -I$(BUILD)/generated
+DEFINES = -std=gnu11 -D_GNU_SOURCE -iquote server -iquote $(BUILD)/generated
 
 ifeq ($(SAN),)
 CFLAGS = -O2 -g
@@ -160,7 +160,7 @@ lint-tidy: $(GENERATED)
 	$(Q)printf '%s\n' $(LINT_SOURCES) | \
 		xargs -P2 -n1 tests/lint/tidy $(DEFINES) $(WARNINGS) $(LIBRARY_CFLAGS)
 
-lint-selftest: ## plant a fault for each lint in a copy of the tree, and see each of them found
+lint-selftest: ## plant a fault for each lint, the tests and each sanitizer, and see each found
 	@tests/lint/selftest
 
 # --- the rest -----------------------------------------------------------------------------------
