@@ -34,7 +34,7 @@ BENCHES = $(wildcard tests/bench/*.py)
 
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes -Wundef \
 	-Wformat=2 $(if $(filter 1 true,$(WERROR) $(CI)),-Werror)
-DEFINES = -std=gnu11 -D_GNU_SOURCE -iquote server -iquote $(BUILD)/generated
+DEFINES = -std=gnu11 -D_GNU_SOURCE -Iserver -I$(BUILD)/generated
 
 ifeq ($(SAN),)
 CFLAGS = -O2 -g
