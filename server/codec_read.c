@@ -1,6 +1,6 @@
 #include "codec_internal.h"
 
-#include "limits.h"
+#include "server_limits.h"
 
 #include <jansson.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 #include "options.h"
 
-#include "limits.h"
 #include "quote.h"
+#include "server_limits.h"
 #include "values.h"
 #include "version.h"
 

@@ -4,9 +4,9 @@
 #include "codec.h"
 #include "http/door.h"
 #include "index/index.h"
-#include "limits.h"
 #include "log.h"
 #include "net/source.h"
+#include "server_limits.h"
 #include "store/sqlite.h"
 
 #include <signal.h>

@@ -1,8 +1,8 @@
 #include "http/door.h"
 
 #include "http/routes.h"
-#include "limits.h"
 #include "log.h"
+#include "server_limits.h"
 
 #include <errno.h>
 #include <stdio.h>

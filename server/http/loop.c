@@ -1,7 +1,7 @@
 #include "http/loop.h"
 
-#include "limits.h"
 #include "log.h"
+#include "server_limits.h"
 
 #include <errno.h>
 #include <netinet/in.h>

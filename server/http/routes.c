@@ -1,6 +1,6 @@
 #include "http/routes.h"
 
-#include "limits.h"
+#include "server_limits.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 #include "index/internal.h"
 
-#include "limits.h"
+#include "server_limits.h"
 
 #include <string.h>
 #include <strings.h>

@@ -1,7 +1,7 @@
 #include "index/internal.h"
 
-#include "limits.h"
 #include "log.h"
+#include "server_limits.h"
 
 #include <inttypes.h>
 #include <nettle/base64.h>

@@ -6,7 +6,7 @@
 #define SIGNPOST_NET_ADDRESS_H
 
 #include "error.h"
-#include "limits.h"
+#include "server_limits.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "index/index.h"
-#include "limits.h"
+#include "server_limits.h"
 #include "store/memory.h"
 #include "text.h"
 

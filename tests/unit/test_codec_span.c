@@ -1,5 +1,5 @@
 #include "codec_fixture.h"
-#include "limits.h"
+#include "server_limits.h"
 
 #include <stdio.h>
 #include <stdlib.h>

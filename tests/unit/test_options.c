@@ -1,6 +1,6 @@
 /* The options, from the command line and from the environment, and each line that refuses them. */
-#include "limits.h"
 #include "options.h"
+#include "server_limits.h"
 #include "version.h"
 
 #include <setjmp.h>

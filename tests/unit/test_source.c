@@ -1,6 +1,6 @@
 /* Counts and token buckets by address, with the time given. */
-#include "limits.h"
 #include "net/source.h"
+#include "server_limits.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -5,9 +5,6 @@
 #ifndef SIGNPOST_LIMITS_H
 #define SIGNPOST_LIMITS_H
 
-/* With -Iserver this file is found for <limits.h> too: whoever meant the C library's gets both. */
-#include_next <limits.h>
-
 /* names and values */
 #define LIMIT_ID_CHARS 64        /* node ids, networks, message ids, sessions */
 #define LIMIT_TYPE_CHARS 32      /* message types */
