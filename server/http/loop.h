@@ -17,7 +17,8 @@
 
 struct http_loop;
 
-/* What a connection is doing; each phase but HTTP_RUNNING has its deadline, from limits.h. */
+/* What a connection is doing; each phase but HTTP_RUNNING has its deadline, from server_limits.h.
+ */
 enum http_phase {
     HTTP_HEADERS, /* connected, no request seen yet */
     HTTP_BODY,    /* headers are in, the body is not */
