@@ -26,6 +26,15 @@ int fault_set(struct fault *ret_fault, int error, const char *format, ...)
     return error;
 }
 
+int fault_busy(struct fault *ret_fault, int error)
+{
+    fault_set(ret_fault, error, "%s: try again",
+        error == ERROR_NO_MEMORY ? "the index is out of memory" : "the index cannot use its store");
+    ret_fault->retry_after_s = 1;
+    ret_fault->action = "retry";
+    return error;
+}
+
 const char *error_code(int error)
 {
     return errors[-1 - error].code;

@@ -67,6 +67,10 @@ struct fault {
 int fault_set(struct fault *ret_fault, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The same for what is the index's own trouble (ERROR_NO_MEMORY, ERROR_STORE_FAILED): says so, and
+ * to try again in a second. */
+int fault_busy(struct fault *ret_fault, int error);
+
 const char *error_code(int error);  /* "id_taken"; static */
 const char *error_title(int error); /* static */
 unsigned error_http_status(int error);

@@ -58,8 +58,7 @@ void request_reply(struct request *request, unsigned status, const char *type, s
     if (body && text_failed(body)) {
         struct fault fault;
         text_clear(body);
-        fault_set(&fault, ERROR_NO_MEMORY, "the index is out of memory: try again");
-        fault.retry_after_s = 1;
+        fault_busy(&fault, ERROR_NO_MEMORY);
         request_fail(request, &fault);
         return;
     }
@@ -427,7 +426,7 @@ bool request_parse(struct request *request)
     int error;
 
     if (text_failed(&request->body))
-        error = fault_set(&fault, ERROR_NO_MEMORY, "the index is out of memory: try again");
+        error = fault_busy(&fault, ERROR_NO_MEMORY);
     else
         error = codec_parse(request->body.bytes ? request->body.bytes : "", request->body.length,
             &request->json, &fault);

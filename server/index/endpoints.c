@@ -48,7 +48,7 @@ int endpoints_join(const char *const *endpoints, size_t count, const struct addr
         text_puts(ret_announced, "\n");
     }
     if (text_failed(ret_announced))
-        return fault_set(ret_fault, ERROR_NO_MEMORY, "no memory for the endpoints");
+        return fault_busy(ret_fault, ERROR_NO_MEMORY);
     return 0;
 }
 
@@ -116,6 +116,6 @@ int endpoints_resolve(const char *announced, const struct address *ipv4, const s
             add_resolved(ret_endpoints, &endpoint, &endpoint.address);
     }
     if (text_failed(ret_endpoints))
-        return fault_set(ret_fault, ERROR_NO_MEMORY, "no memory for the endpoints");
+        return fault_busy(ret_fault, ERROR_NO_MEMORY);
     return 0;
 }

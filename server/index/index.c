@@ -153,11 +153,7 @@ int index_may_write(const struct index *index, struct fault *ret_fault)
     int error = index_may_read(index, ret_fault);
     if (error || index_now_ms(index) >= index->refuse_until_ms)
         return error;
-    fault_set(ret_fault, ERROR_STORE_FAILED,
-        "the index could not write to its store a moment ago: try again shortly");
-    ret_fault->retry_after_s = 1;
-    ret_fault->action = "retry";
-    return ERROR_STORE_FAILED;
+    return fault_busy(ret_fault, ERROR_STORE_FAILED);
 }
 
 /* --- load, and load again after a loss -------------------------------------------------------- */
@@ -403,7 +399,7 @@ void index_load(struct index *index, index_done done, void *user)
     struct loading *loading = calloc(1, sizeof *loading);
     if (!loading) {
         struct fault fault;
-        fault_set(&fault, ERROR_NO_MEMORY, "no memory to read the store");
+        fault_busy(&fault, ERROR_NO_MEMORY);
         done(&fault, user);
         return;
     }

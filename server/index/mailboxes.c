@@ -322,11 +322,8 @@ static void sending_done(int error, void *user)
     struct sending *sending = user;
     struct fault fault;
 
-    if (error) {
-        fault_set(&fault, error, "the index could not write this down: send it again");
-        fault.retry_after_s = 1;
-        fault.action = "retry";
-    }
+    if (error)
+        fault_busy(&fault, error);
     sending->done(error ? &fault : NULL, error ? NULL : &sending->result, sending->user);
     free(sending);
 }
@@ -460,7 +457,7 @@ static int find_box(struct index *index, const struct caller *caller, const stru
     }
     struct box *box = box_of(index, recipient);
     if (!box)
-        return fault_set(ret_fault, ERROR_NO_MEMORY, "the index is out of memory: try again");
+        return fault_busy(ret_fault, ERROR_NO_MEMORY);
     int error = check_quota(
         box, sender, &caller->address, request->body_size, index_now_ms(index), ret_fault);
     if (!error)
@@ -484,7 +481,7 @@ void index_send(struct index *index, const struct caller *caller,
     hash_content(request, sender, ttl_s, hash);
     sending = malloc(sizeof *sending);
     if (!sending) {
-        fault_set(&fault, ERROR_NO_MEMORY, "the index is out of memory: try again");
+        fault_busy(&fault, ERROR_NO_MEMORY);
         goto refused;
     }
     sending->done = done;
@@ -521,7 +518,7 @@ void index_send(struct index *index, const struct caller *caller,
     memcpy(message.content_hash, hash, STORE_HASH_SIZE);
     mail = box_put(index, box, &message, sending_done, sending);
     if (!mail) {
-        fault_set(&fault, ERROR_NO_MEMORY, "the index is out of memory: try again");
+        fault_busy(&fault, ERROR_NO_MEMORY);
         goto refused;
     }
     mail->sender = sender->number;

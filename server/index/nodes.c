@@ -83,8 +83,7 @@ static struct change *change_new(
     }
     if (!change || (meta && !change->meta) || (reach && !change->reach)) {
         change_free(change);
-        fault_set(ret_fault, ERROR_NO_MEMORY, "the index is out of memory: try again");
-        ret_fault->retry_after_s = 1;
+        fault_busy(ret_fault, ERROR_NO_MEMORY);
         return NULL;
     }
     return change;
@@ -188,11 +187,8 @@ static void change_done(int error, void *user)
     struct network *network = change->network;
 
     network->holds--;
-    if (error && !change->fault.error) {
-        fault_set(&change->fault, error, "the index could not write this down: try again");
-        change->fault.retry_after_s = 1;
-        change->fault.action = "retry";
-    }
+    if (error && !change->fault.error)
+        fault_busy(&change->fault, error);
     if (change->fault.error) {
         network_let_go(index, network);
         change_fail(change, &change->fault);
@@ -274,7 +270,7 @@ static int registration_token(const struct caller *caller, const struct register
         return 0;
     }
     if (index_random_bytes(secret, sizeof secret))
-        return fault_set(ret_fault, ERROR_NO_MEMORY, "no randomness for a token");
+        return fault_busy(ret_fault, ERROR_NO_MEMORY);
     base64url_encode_init(&encoding);
     size_t length = base64_encode_update(&encoding, encoded, sizeof secret, secret);
     base64_encode_final(&encoding, encoded + length);
@@ -356,7 +352,7 @@ static int find_or_add_lease(struct index *index, const struct caller *caller,
     if (!lease) {
         if (network)
             network_let_go(index, network);
-        return fault_set(ret_fault, ERROR_NO_MEMORY, "no memory for another node");
+        return fault_busy(ret_fault, ERROR_NO_MEMORY);
     }
     if (!caller->exempt)
         lease_count_source(index, lease, &caller->address);
@@ -419,10 +415,8 @@ static void heartbeat_committed(int error, void *user)
     struct pending_heartbeat *pending = user;
     struct fault fault;
 
-    if (error) {
-        fault_set(&fault, error, "the index could not write to its store: try again");
-        fault.retry_after_s = 1;
-    }
+    if (error)
+        fault_busy(&fault, error);
     pending->done(error ? &fault : NULL, error ? NULL : &pending->result, pending->user);
     free(pending);
 }
@@ -446,7 +440,7 @@ static void heartbeat_unchanged(
     pending = malloc(sizeof *pending);
     if (!pending) {
         struct fault fault;
-        fault_set(&fault, ERROR_NO_MEMORY, "the index is out of memory: try again");
+        fault_busy(&fault, ERROR_NO_MEMORY);
         done(&fault, NULL, user);
         return;
     }
@@ -563,7 +557,7 @@ static void lookup_done(int error, void *user)
     if (!error && !lookup->found)
         error = fault_unknown(&fault, lookup->id);
     else if (error)
-        fault_set(&fault, error, "the index could not read its store: try again");
+        fault_busy(&fault, error);
     lookup->done(error ? &fault : NULL, lookup->user);
     free(lookup);
 }
@@ -581,7 +575,7 @@ void index_get_node(struct index *index, const struct caller *caller, const char
     }
     lookup = calloc(1, sizeof *lookup);
     if (!lookup) {
-        fault_set(&fault, ERROR_NO_MEMORY, "the index is out of memory: try again");
+        fault_busy(&fault, ERROR_NO_MEMORY);
         done(&fault, user);
         return;
     }
@@ -601,10 +595,8 @@ static void removal_done(int error, void *user)
     struct removal *removal = user;
     struct fault fault;
 
-    if (error) {
-        fault_set(&fault, error, "the index could not write this down: try again");
-        fault.retry_after_s = 1;
-    }
+    if (error)
+        fault_busy(&fault, error);
     removal->done(error ? &fault : NULL, removal->user);
     free(removal);
 }
@@ -632,7 +624,7 @@ void index_remove_node(struct index *index, const struct caller *caller, const c
     }
     removal = malloc(sizeof *removal);
     if (!removal) {
-        fault_set(&fault, ERROR_NO_MEMORY, "the index is out of memory: try again");
+        fault_busy(&fault, ERROR_NO_MEMORY);
         goto refused;
     }
     *removal = (struct removal){done, user};

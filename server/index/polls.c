@@ -66,20 +66,15 @@ static void poll_leave(struct poll *poll)
 
 static void explain(int error, struct fault *ret_fault)
 {
-    const char *sentence = "the index could not use its store: ask again";
-
-    if (error == ERROR_UNKNOWN_NODE)
-        sentence = "your lease ended while you waited: register again";
-    else if (error == ERROR_SUPERSEDED)
-        sentence = "another read of this mailbox began after this one: only the newest waits";
-    else if (error == ERROR_NO_MEMORY)
-        sentence = "the index is out of memory: ask again";
-    fault_set(ret_fault, error, "%s", sentence);
-    if (error == ERROR_UNKNOWN_NODE)
+    if (error == ERROR_UNKNOWN_NODE) {
+        fault_set(ret_fault, error, "your lease ended while you waited: register again");
         ret_fault->action = "register";
-    else if (error != ERROR_SUPERSEDED)
-        ret_fault->action = "retry";
-    ret_fault->retry_after_s = error_http_status(error) == 503;
+    } else if (error == ERROR_SUPERSEDED) {
+        fault_set(ret_fault, error,
+            "another read of this mailbox began after this one: only the newest waits");
+    } else {
+        fault_busy(ret_fault, error);
+    }
 }
 
 static void poll_finish(struct poll *poll)
@@ -474,7 +469,7 @@ static int ask_mail(struct poll *poll, const struct caller *caller, struct fault
     }
     struct box *box = box_of(index, lease);
     if (!box)
-        return fault_set(ret_fault, ERROR_NO_MEMORY, "the index is out of memory: ask again");
+        return fault_busy(ret_fault, ERROR_NO_MEMORY);
     poll->lease = lease;
     link_add(&lease->polls, &poll->of_lease);
     if (request->renew)
@@ -515,7 +510,7 @@ static int ask_list(struct poll *poll, const struct caller *caller, struct fault
     if (!poll->network && request->wait_s > 0) {
         poll->network = network_make(index, name);
         if (!poll->network)
-            return fault_set(ret_fault, ERROR_NO_MEMORY, "the index is out of memory: ask again");
+            return fault_busy(ret_fault, ERROR_NO_MEMORY);
     }
     if (poll->network)
         poll->network->holds++;
@@ -529,7 +524,7 @@ struct poll *index_poll(struct index *index, const struct caller *caller,
     struct poll *poll = calloc(1, sizeof *poll);
 
     if (!poll) {
-        fault_set(&fault, ERROR_NO_MEMORY, "the index is out of memory: ask again");
+        fault_busy(&fault, ERROR_NO_MEMORY);
         done(&fault, NULL, user);
         return NULL;
     }
