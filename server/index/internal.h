@@ -2,16 +2,19 @@
  * What the files of the heart share: the small facts it keeps in memory. The store has the large
  * ones, and everything again for the next start.
  *
- *   nodes.c      register, heartbeat, one node, remove        leases.c  the table of leases
- *   mailboxes.c  send, acknowledge, expire, undeliverable     networks.c  networks and their
- * history polls.c      reads that may wait, and what wakes them     index.c   open, load, tick
- *   endpoints.c  what a node may announce, resolved           cursor.c
+ *   index.c      open, close, tick, and small things     load.c       reads the store into memory
+ *   networks.c   networks and their history              leases.c     who is here, and until when
+ *   nodes.c      register and heartbeat, by change.c     lookup.c     one node: show it, remove it
+ *   endpoints.c  what a node may announce, resolved      cursor.c
+ *   boxes.c      mailboxes and what is in them           send.c       putting a message there
+ *   polls.c      reads that may wait, and what wakes them, answered by poll_read.c
  */
 #ifndef SIGNPOST_INDEX_INTERNAL_H
 #define SIGNPOST_INDEX_INTERNAL_H
 
 #include "heap.h"
 #include "index/index.h"
+#include "server_limits.h"
 #include "table.h"
 #include "text.h"
 
@@ -115,6 +118,18 @@ struct index {
     bool released;
 };
 
+/* --- load.c --------------------------------------------------------------------------------- */
+
+/* The store's `lost`: a batch is undone there, and memory goes back to what is committed. Leases
+ * keep their time. */
+void index_lost(void *user);
+
+/* Things picked from a table, which may not change while it is visited. */
+struct sweep {
+    void *items[LIMIT_EXPIRE_BATCH];
+    size_t count;
+};
+
 /* --- index.c -------------------------------------------------------------------------------- */
 
 int64_t index_now_ms(const struct index *index);
@@ -192,7 +207,9 @@ int endpoints_join(const char *const *endpoints, size_t count, const struct addr
 int endpoints_resolve(const char *announced, const struct address *ipv4, const struct address *ipv6,
     bool open, bool drop, struct text *ret_endpoints, struct fault *ret_fault);
 
-/* --- mailboxes.c ---------------------------------------------------------------------------- */
+/* --- boxes.c -------------------------------------------------------------------------------- */
+
+#define MAIL_UNDELIVERABLE "undeliverable"
 
 struct box *box_of(struct index *index, struct lease *lease); /* made if needed; NULL: no memory */
 void box_close(struct index *index, struct box *box);         /* its lease ends: messages go back */
@@ -200,8 +217,21 @@ void box_free(struct index *index, struct box *box);          /* memory only, it
 void box_ack(struct index *index, struct box *box, uint64_t seq);
 size_t box_waiting(const struct box *box); /* messages; box may be NULL */
 struct mail *box_first_after(const struct box *box, uint64_t seq, int64_t now_ms);
+
+/* Completes the message (its numbers, what of it is the box's, whether a reader takes it; its times
+ * are given in ms of the loop's clock), keeps it in memory and gives it to the store. NULL: no
+ * memory, and nothing was done. */
+struct mail *box_put(struct index *index, struct box *box, struct store_message *message,
+    store_done done, void *user);
+
+/* Memory only. `box` NULL: it is just remembered, for retries. NULL: no memory. */
 struct mail *mail_add(struct index *index, const struct store_message *message, struct box *box);
 void mail_free(struct index *index, struct mail *mail);
+
+/* What that sender sent there under that id, if it is still remembered. */
+struct mail *mail_find(
+    const struct index *index, const struct lease *sender, const char *to, const char *id);
+bool mail_is_from_index(const struct mail *mail);
 
 /* --- polls.c -------------------------------------------------------------------------------- */
 

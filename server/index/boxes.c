@@ -1,0 +1,303 @@
+#include "index/internal.h"
+
+#include "server_limits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define UNDELIVERABLE_BODY_SIZE 512
+
+/* How long a message of that type is worth something, where the sender does not say. */
+/* --- mails in memory ---------------------------------------------------------------------------
+ */
+
+struct retry_key {
+    int64_t network;
+    const char *from, *to, *id;
+};
+
+static bool same_retry(const void *item, const void *key)
+{
+    const struct mail *mail = item;
+    const struct retry_key *wanted = key;
+    return mail->network == wanted->network && !strcmp(mail->id, wanted->id) &&
+           !strcmp(mail->from, wanted->from) && !strcmp(mail->to, wanted->to);
+}
+
+static uint64_t retry_hash(int64_t network, const char *from, const char *to, const char *id)
+{
+    return table_hash_pair(table_hash_pair(table_hash_pair((uint64_t)network, from), to), id);
+}
+
+struct mail *mail_find(
+    const struct index *index, const struct lease *sender, const char *to, const char *id)
+{
+    struct retry_key key = {sender->network->number, sender->id, to, id};
+    return table_find(
+        &index->retries, retry_hash(key.network, key.from, key.to, key.id), same_retry, &key);
+}
+
+bool mail_is_from_index(const struct mail *mail)
+{
+    return !mail->from[0];
+}
+
+static void mail_leave_box(struct index *index, struct mail *mail)
+{
+    struct box *box = mail->box;
+
+    if (!box)
+        return;
+    link_remove(&mail->link);
+    if (mail_is_from_index(mail)) {
+        box->undeliverable--;
+    } else {
+        box->count--;
+        box->bytes -= mail->body_size;
+    }
+    index->mail_bytes -= (int64_t)mail->body_size;
+    mail->box = NULL;
+}
+
+void mail_free(struct index *index, struct mail *mail)
+{
+    mail_leave_box(index, mail);
+    link_remove(&mail->all);
+    timer_stop(index, &mail->timer);
+    if (!mail_is_from_index(mail))
+        table_remove(
+            &index->retries, retry_hash(mail->network, mail->from, mail->to, mail->id), mail);
+    index->mail_count--;
+    free(mail);
+}
+
+/* Removes the message from its box; what is kept for retries has no body any more. */
+static void mail_spend(struct index *index, struct mail *mail)
+{
+    bool keep = !mail_is_from_index(mail) && mail->forget_ms > index_now_ms(index);
+
+    mail_leave_box(index, mail);
+    index->store->f->mark_message(
+        index->store, mail->number, keep ? STORE_SPENT : STORE_FORGET, NULL, NULL);
+    if (keep)
+        timer_set(index, &mail->timer, mail->forget_ms);
+    else
+        mail_free(index, mail);
+}
+
+static void tell_sender(struct index *index, const struct mail *mail, bool recipient_leaves);
+
+static void mail_fire(struct index *index, struct timer *timer)
+{
+    struct mail *mail = container_of(timer, struct mail, timer);
+
+    if (!mail->box) {
+        index->store->f->mark_message(index->store, mail->number, STORE_FORGET, NULL, NULL);
+        mail_free(index, mail);
+        return;
+    }
+    if (!mail->given)
+        tell_sender(index, mail, false);
+    mail_spend(index, mail);
+}
+
+static const char *copy_string(char **at, const char *string)
+{
+    char *copy = *at;
+    size_t size = strlen(string) + 1;
+    memcpy(copy, string, size);
+    *at += size;
+    return copy;
+}
+
+struct mail *mail_add(struct index *index, const struct store_message *message, struct box *box)
+{
+    size_t strings = strlen(message->from) + strlen(message->to) + strlen(message->id) +
+                     strlen(message->session) + strlen(message->type) + 5;
+    struct mail *mail = calloc(1, sizeof *mail + strings);
+
+    if (!mail)
+        return NULL;
+    char *at = mail->strings;
+    mail->from = copy_string(&at, message->from);
+    mail->to = copy_string(&at, message->to);
+    mail->id = copy_string(&at, message->id);
+    mail->session = copy_string(&at, message->session);
+    mail->type = copy_string(&at, message->type);
+    mail->number = message->number;
+    mail->network = message->network;
+    mail->seq = message->seq;
+    mail->expires_ms = message->expires_ms;
+    mail->forget_ms = message->forget_ms;
+    mail->body_size = message->body_size;
+    mail->from_prefix = address_prefix(&message->from_address);
+    memcpy(mail->content_hash, message->content_hash, STORE_HASH_SIZE);
+    mail->handed = message->handed;
+    mail->given = message->mark == STORE_GIVEN;
+    mail->timer.fire = mail_fire;
+    if (timer_start(index, &mail->timer)) {
+        free(mail);
+        return NULL;
+    }
+    if (!mail_is_from_index(mail) &&
+        table_add(
+            &index->retries, retry_hash(mail->network, mail->from, mail->to, mail->id), mail)) {
+        timer_stop(index, &mail->timer);
+        free(mail);
+        return NULL;
+    }
+    link_add(&index->mails, &mail->all);
+    index->mail_count++;
+    if (box) {
+        mail->box = box;
+        link_add(&box->mails, &mail->link);
+        if (mail_is_from_index(mail)) {
+            box->undeliverable++;
+        } else {
+            box->count++;
+            box->bytes += mail->body_size;
+        }
+        index->mail_bytes += (int64_t)mail->body_size;
+        if (box->seq < mail->seq)
+            box->seq = mail->seq;
+    }
+    timer_set(index, &mail->timer, box ? mail->expires_ms : mail->forget_ms);
+    return mail;
+}
+
+/* --- boxes ---------------------------------------------------------------------------------------
+ */
+
+struct box *box_of(struct index *index, struct lease *lease)
+{
+    if (lease->box)
+        return lease->box;
+    struct box *box = calloc(1, sizeof *box);
+    if (!box)
+        return NULL;
+    box->lease = lease;
+    link_init(&box->mails);
+    /* The same again after a restart, another for the next node of that id. */
+    uint8_t seed[STORE_HASH_SIZE + sizeof lease->registered_wall_ms];
+    memcpy(seed, lease->token_hash, STORE_HASH_SIZE);
+    memcpy(seed + STORE_HASH_SIZE, &lease->registered_wall_ms, sizeof lease->registered_wall_ms);
+    box->epoch = index_derive_epoch(index, (uint64_t)lease->number, seed, sizeof seed);
+    lease->box = box;
+    return box;
+}
+
+void box_free(struct index *index, struct box *box)
+{
+    while (!link_empty(&box->mails))
+        mail_free(index, container_of(box->mails.next, struct mail, link));
+    box->lease->box = NULL;
+    free(box);
+}
+
+void box_close(struct index *index, struct box *box)
+{
+    while (!link_empty(&box->mails)) {
+        struct mail *mail = container_of(box->mails.next, struct mail, link);
+        tell_sender(index, mail, true);
+        mail_spend(index, mail);
+    }
+}
+
+void box_ack(struct index *index, struct box *box, uint64_t seq)
+{
+    if (seq <= box->acked)
+        return;
+    while (!link_empty(&box->mails)) {
+        struct mail *mail = container_of(box->mails.next, struct mail, link);
+        if (mail->seq > seq)
+            break;
+        mail_spend(index, mail);
+    }
+    box->acked = seq;
+    index->store->f->put_box(
+        index->store, &(struct store_box){box->lease->number, box->seq, box->acked}, NULL, NULL);
+}
+
+size_t box_waiting(const struct box *box)
+{
+    return box ? box->count + box->undeliverable : 0;
+}
+
+struct mail *box_first_after(const struct box *box, uint64_t seq, int64_t now_ms)
+{
+    for (struct link *at = box->mails.next; at != &box->mails; at = at->next) {
+        struct mail *mail = container_of(at, struct mail, link);
+        if (mail->seq > seq && mail->expires_ms > now_ms)
+            return mail;
+    }
+    return NULL;
+}
+
+/* --- putting a message into a box ------------------------------------------------------------- */
+
+struct mail *box_put(struct index *index, struct box *box, struct store_message *message,
+    store_done done, void *user)
+{
+    struct mail *mail;
+
+    message->number = index->next_message;
+    message->box = box->lease->number;
+    message->network = box->lease->network->number;
+    message->seq = box->seq + 1;
+    message->to = box->lease->id;
+    message->sent_wall_ms = clock_wall_ms(index->config.clock);
+    message->mark = STORE_QUEUED;
+    mail = mail_add(index, message, box);
+    if (!mail)
+        return NULL;
+    index->next_message++;
+    message->handed = mail->handed = poll_wake_reader(index, box->lease);
+    if (mail->handed) {
+        /* It goes out with the commit: one write less than marking it then. */
+        mail->given = true;
+        message->mark = STORE_GIVEN;
+    }
+    message->expires_ms += index->wall_offset_ms;
+    message->forget_ms += index->wall_offset_ms;
+    index->store->f->put_message(index->store, message, done, user);
+    polls_answer_after_commit(index);
+    return mail;
+}
+
+/* Tells a sender that is still there that its message has come to nothing. */
+static void tell_sender(struct index *index, const struct mail *mail, bool recipient_leaves)
+{
+    struct lease *recipient = mail->box->lease;
+    struct lease *sender;
+    struct box *box = NULL;
+    char id[37], body[UNDELIVERABLE_BODY_SIZE];
+
+    if (mail_is_from_index(mail))
+        return;
+    sender = lease_find(index, recipient->network, mail->from);
+    /* Another node may have come under the sender's id since. */
+    if (!sender || sender->number != mail->sender)
+        return;
+    if (sender == recipient && recipient_leaves)
+        return;
+    box = box_of(index, sender);
+    if (!box || box->undeliverable >= LIMIT_BOX_UNDELIVERABLE)
+        return;
+    index_make_uuid(id);
+    const char *reason = recipient_leaves ? "gone" : "expired";
+    size_t size = index->config.undeliverable_body(
+        &(struct index_undeliverable){mail->id, mail->to, mail->session, mail->type, reason}, body,
+        sizeof body);
+    int64_t expires_ms = index_now_ms(index) + LIMIT_UNDELIVERABLE_TTL_S * 1000LL;
+    struct store_message message = {
+        .from = "",
+        .id = id,
+        .session = mail->session,
+        .type = MAIL_UNDELIVERABLE,
+        .expires_ms = expires_ms,
+        .forget_ms = expires_ms,
+        .body = body,
+        .body_size = size,
+    };
+    box_put(index, box, &message, NULL, NULL);
+}

@@ -1,0 +1,267 @@
+/* Reads the store into memory: at the start, and again after a batch was lost. */
+#include "index/internal.h"
+
+#include "server_limits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LOSS_PAUSE_MS 1000 /* after a failed commit, before the next write is tried */
+
+/* Rows refer to each other by number; these tables live only while a load runs. */
+struct loading {
+    struct index *index;
+    index_done done;
+    void *user;
+    struct table networks, leases;
+    int error;
+};
+
+static bool same_network_number(const void *item, const void *key)
+{
+    return ((const struct network *)item)->number == *(const int64_t *)key;
+}
+
+static bool same_lease_number(const void *item, const void *key)
+{
+    return ((const struct lease *)item)->number == *(const int64_t *)key;
+}
+
+static void loading_fail(struct loading *loading, int error)
+{
+    if (!loading->error)
+        loading->error = error;
+}
+
+static void loaded_epoch(uint64_t epoch, uint64_t dropped_networks, void *user)
+{
+    struct loading *loading = user;
+    loading->index->store_epoch = epoch;
+    loading->index->dropped_networks = dropped_networks;
+}
+
+static void loaded_network(const struct store_network *row, size_t tombstones, void *user)
+{
+    struct loading *loading = user;
+    struct index *index = loading->index;
+    struct network *network = network_find(index, row->name);
+
+    if (!network)
+        network = network_add(index, row);
+    if (!network ||
+        table_add(&loading->networks, table_hash(&row->number, sizeof row->number), network)) {
+        loading_fail(loading, ERROR_NO_MEMORY);
+        return;
+    }
+    network->number = row->number;
+    network->birth = row->birth;
+    network->seq = row->seq;
+    network->horizon = row->horizon;
+    network->epoch = index_derive_epoch(index, row->birth, row->name, strlen(row->name));
+    network->tombstones = tombstones;
+    network->stored = network->seen = true;
+    if (row->number >= index->next_network)
+        index->next_network = row->number + 1;
+    timer_set(index, &network->prune, index_now_ms(index) + LIMIT_PRUNE_EVERY_MS);
+}
+
+static void loaded_node(const struct store_node *node, void *user)
+{
+    struct loading *loading = user;
+    struct index *index = loading->index;
+    uint64_t number_hash = table_hash(&node->network, sizeof node->network);
+    struct network *network =
+        table_find(&loading->networks, number_hash, same_network_number, &node->network);
+    struct lease *lease = network ? lease_find(index, network, node->id) : NULL;
+
+    if (lease && lease->number != node->number) {
+        lease_free(index, lease);
+        lease = NULL;
+    }
+    bool fresh = !lease;
+    if (!lease && network)
+        lease = lease_add(index, network, node->id, node->number, node->token_hash);
+    if (!lease ||
+        table_add(&loading->leases, table_hash(&node->number, sizeof node->number), lease)) {
+        loading_fail(loading, ERROR_NO_MEMORY);
+        return;
+    }
+    /* A registration with another ttl may be what was lost: it was a sign of life all the same. */
+    bool renew = fresh || lease->ttl_s != node->ttl_s;
+    lease->ttl_s = node->ttl_s;
+    lease->listed = node->listed;
+    lease->registered_wall_ms = node->registered_wall_ms;
+    lease->observed_ipv4 = node->observed_ipv4;
+    lease->observed_ipv6 = node->observed_ipv6;
+    lease->seen = true;
+    if (renew)
+        lease_renew(index, lease);
+    if (fresh) {
+        lease_count_source(
+            index, lease, node->observed_ipv4.family ? &node->observed_ipv4 : &node->observed_ipv6);
+    }
+    if (node->number >= index->next_node)
+        index->next_node = node->number + 1;
+}
+
+static struct box *loading_box(struct loading *loading, int64_t node)
+{
+    struct lease *lease =
+        table_find(&loading->leases, table_hash(&node, sizeof node), same_lease_number, &node);
+    return lease ? box_of(loading->index, lease) : NULL;
+}
+
+static void loaded_box(const struct store_box *row, void *user)
+{
+    struct box *box = loading_box(user, row->node);
+    if (box) {
+        box->seq = row->seq;
+        box->acked = row->acked;
+    }
+}
+
+/* The node that sent it, if that is still here: a node that registered later is another one. */
+static int64_t loading_sender(
+    const struct index *index, const struct network *network, const struct store_message *row)
+{
+    const struct lease *sender = lease_find(index, network, row->from);
+    return sender && sender->registered_wall_ms <= row->sent_wall_ms ? sender->number : 0;
+}
+
+static void loaded_message(const struct store_message *row, void *user)
+{
+    struct loading *loading = user;
+    struct index *index = loading->index;
+    struct store_message message = *row;
+    struct box *box = row->mark == STORE_SPENT ? NULL : loading_box(loading, row->box);
+    int64_t now_ms = index_now_ms(index);
+
+    /* The wall clock may have been wrong while we were away: no time to live grows by that. */
+    int64_t latest_ms = now_ms + LIMIT_MESSAGE_TTL_MAX_S * 1000LL;
+    message.expires_ms -= index->wall_offset_ms;
+    message.forget_ms -= index->wall_offset_ms;
+    if (message.expires_ms > latest_ms)
+        message.expires_ms = latest_ms;
+    if (message.forget_ms > latest_ms)
+        message.forget_ms = latest_ms;
+    struct mail *mail = mail_add(index, &message, box);
+    if (!mail)
+        loading_fail(loading, ERROR_NO_MEMORY);
+    else if (box && row->from[0])
+        mail->sender = loading_sender(index, box->lease->network, row);
+    if (row->number >= index->next_message)
+        index->next_message = row->number + 1;
+}
+
+static const struct store_loader loader = {
+    .epoch = loaded_epoch,
+    .network = loaded_network,
+    .node = loaded_node,
+    .box = loaded_box,
+    .message = loaded_message,
+};
+
+static void sweep_lease(void *item, void *user)
+{
+    struct lease *lease = item;
+    struct sweep *sweep = user;
+    if (!lease->seen && sweep->count < LIMIT_EXPIRE_BATCH)
+        sweep->items[sweep->count++] = lease;
+}
+
+/* It was never committed: back to a network that has had no node, and away if nothing needs it. */
+static void sweep_network(void *item, void *user)
+{
+    struct network *network = item;
+    struct sweep *sweep = user;
+
+    if (network->seen)
+        return;
+    network->stored = false;
+    network->seq = network->horizon = 0;
+    network->tombstones = 0;
+    if (!network->nodes && !network->holds && sweep->count < LIMIT_EXPIRE_BATCH)
+        sweep->items[sweep->count++] = network;
+}
+
+/* What memory has and the store does not was part of what was lost. */
+static void sweep_unseen(struct index *index)
+{
+    struct sweep sweep;
+
+    do {
+        sweep.count = 0;
+        table_each(&index->leases, sweep_lease, &sweep);
+        for (size_t i = 0; i < sweep.count; i++)
+            lease_free(index, sweep.items[i]);
+    } while (sweep.count == LIMIT_EXPIRE_BATCH);
+    do {
+        sweep.count = 0;
+        table_each(&index->networks, sweep_network, &sweep);
+        for (size_t i = 0; i < sweep.count; i++)
+            network_free(index, sweep.items[i]);
+    } while (sweep.count == LIMIT_EXPIRE_BATCH);
+}
+
+static void load_done(int error, void *user)
+{
+    struct loading *loading = user;
+    struct index *index = loading->index;
+    struct fault fault;
+
+    table_free(&loading->networks);
+    table_free(&loading->leases);
+    if (!error)
+        error = loading->error;
+    if (!error) {
+        sweep_unseen(index);
+        index->loaded = true;
+    } else {
+        fault_set(&fault, error, "the store could not be read");
+    }
+    if (loading->done)
+        loading->done(error ? &fault : NULL, loading->user);
+    free(loading);
+}
+
+static void unsee_network(void *item, void *user)
+{
+    (void)user;
+    ((struct network *)item)->seen = false;
+}
+
+static void unsee_lease(void *item, void *user)
+{
+    (void)user;
+    ((struct lease *)item)->seen = false;
+    if (((struct lease *)item)->box)
+        ((struct lease *)item)->box->seq = ((struct lease *)item)->box->acked = 0;
+}
+
+void index_load(struct index *index, index_done done, void *user)
+{
+    struct loading *loading = calloc(1, sizeof *loading);
+    if (!loading) {
+        struct fault fault;
+        fault_busy(&fault, ERROR_NO_MEMORY);
+        done(&fault, user);
+        return;
+    }
+    loading->index = index;
+    loading->done = done;
+    loading->user = user;
+    index->loaded = false;
+    while (!link_empty(&index->mails))
+        mail_free(index, container_of(index->mails.next, struct mail, all));
+    table_each(&index->networks, unsee_network, NULL);
+    table_each(&index->leases, unsee_lease, NULL);
+    index->store->f->load(index->store, &loader, load_done, loading);
+}
+
+void index_lost(void *user)
+{
+    struct index *index = user;
+
+    index->refuse_until_ms = index_now_ms(index) + LOSS_PAUSE_MS;
+    index_load(index, NULL, NULL);
+}
