@@ -51,7 +51,7 @@ struct meta_filter {
 };
 bool codec_meta_matches(const char *meta, const struct meta_filter *filters, size_t count);
 
-/* --- out: appended to a text ---------------------------------------------------------------- */
+/* --- out: appended to a text ----------------------------------------------------------------- */
 
 void codec_write_string(struct text *out, const char *string); /* quoted and escaped */
 

@@ -96,7 +96,7 @@ int codec_parse(const char *body, size_t size, struct json **ret_json, struct fa
     return 0;
 }
 
-/* --- members -------------------------------------------------------------------------------- */
+/* --- members --------------------------------------------------------------------------------- */
 
 /* Each of these leaves its result as it was where the member is absent. */
 
@@ -226,7 +226,7 @@ static int read_kept_object(const struct json *json, const char *name, size_t li
     return 0;
 }
 
-/* --- requests ------------------------------------------------------------------------------- */
+/* --- requests -------------------------------------------------------------------------------- */
 
 int codec_read_register(
     struct json *json, struct register_request *ret_request, struct fault *ret_fault)
@@ -334,7 +334,7 @@ int codec_read_events(struct json *json, struct poll_request *ret_request, struc
     return 0;
 }
 
-/* --- checks --------------------------------------------------------------------------------- */
+/* --- checks ---------------------------------------------------------------------------------- */
 
 int codec_check_wait(double wait_s, struct fault *ret_fault)
 {

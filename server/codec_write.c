@@ -5,7 +5,7 @@
 
 #define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
 
-/* --- values --------------------------------------------------------------------------------- */
+/* --- values ---------------------------------------------------------------------------------- */
 
 /* The bytes of the UTF-8 sequence that starts there (RFC 3629), or 0 where there is none. */
 static size_t measure_utf8(const unsigned char *at, size_t left)
@@ -172,7 +172,7 @@ static void write_lines(struct text *out, const char *lines)
     text_puts(out, *separator == '[' ? "[]" : "]");
 }
 
-/* --- nodes ---------------------------------------------------------------------------------- */
+/* --- nodes ----------------------------------------------------------------------------------- */
 
 void codec_write_you(struct text *out, const struct address *address, unsigned port)
 {
@@ -253,7 +253,7 @@ void codec_write_node(struct text *out, const struct node_view *node)
     text_puts(out, "}");
 }
 
-/* --- mailboxes ------------------------------------------------------------------------------ */
+/* --- mailboxes ------------------------------------------------------------------------------- */
 
 void codec_write_sent(struct text *out, const struct sent *sent)
 {
@@ -323,7 +323,7 @@ size_t codec_undeliverable_body(
     return length;
 }
 
-/* --- polls ---------------------------------------------------------------------------------- */
+/* --- polls ----------------------------------------------------------------------------------- */
 
 static void write_separator(struct text *out)
 {

@@ -1,5 +1,6 @@
 #include "http/door.h"
 
+#include "http/checks.h"
 #include "http/routes.h"
 #include "log.h"
 #include "server_limits.h"
@@ -117,7 +118,7 @@ void request_fail(struct request *request, const struct fault *fault)
     request_reply(request, status, "application/problem+json", &body, headers);
 }
 
-/* --- before the body: what can be refused by the headers alone -------------------------------- */
+/* --- the first sight of a request ------------------------------------------------------------ */
 
 const char *request_header(const struct request *request, const char *name)
 {
@@ -137,52 +138,6 @@ struct index *request_index(const struct request *request)
 void request_heard(struct request *request)
 {
     request->connection->heard_ms = door_now_ms(request->door);
-}
-
-struct count {
-    const char *name;
-    int times;
-};
-
-static enum MHD_Result count_header(
-    void *user, enum MHD_ValueKind kind, const char *key, const char *value)
-{
-    struct count *count = user;
-    (void)kind;
-    (void)value;
-    count->times += !strcasecmp(key, count->name);
-    return MHD_YES;
-}
-
-static int header_times(struct request *request, const char *name)
-{
-    struct count count = {name, 0};
-    MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, count_header, &count);
-    return count.times;
-}
-
-/* `spk_` begins a join key; anything else is a node token. */
-static int read_credential(struct request *request, struct fault *ret_fault)
-{
-    const char *value = request_header(request, MHD_HTTP_HEADER_AUTHORIZATION);
-    struct caller *caller = &request->caller;
-
-    caller->kind = CREDENTIAL_NONE;
-    if (!value)
-        return 0;
-    if (strncasecmp(value, "Bearer ", 7) != 0)
-        return fault_set(ret_fault, ERROR_BAD_CREDENTIAL,
-            "Authorization must be `Bearer` and a join key or a node token");
-    value += 7 + strspn(value + 7, " ");
-    if (!strncmp(value, "spk_", 4))
-        return fault_set(ret_fault, ERROR_BAD_KEY,
-            "this index knows no such join key; it is open, so leave the key out");
-    if (!token_is_well_formed(value))
-        return fault_set(ret_fault, ERROR_BAD_CREDENTIAL,
-            "a node token is %d base64url characters; the one sent is not", LIMIT_TOKEN_CHARS);
-    token_hash(value, LIMIT_TOKEN_CHARS, caller->hash);
-    caller->kind = CREDENTIAL_TOKEN;
-    return 0;
 }
 
 static void find_caller(struct request *request)
@@ -218,63 +173,6 @@ static int check_rate(struct request *request, struct fault *ret_fault)
     return ERROR_RATE_LIMITED;
 }
 
-static int check_route(
-    struct request *request, const char *path, const char *method, struct fault *ret_fault)
-{
-    if (request->has_nul)
-        return fault_set(ret_fault, ERROR_BAD_REQUEST, "the URL has a NUL character: leave it out");
-    if (request->url_length > LIMIT_URL_CHARS)
-        return fault_set(ret_fault, ERROR_URL_TOO_LONG, "the URL has %zu characters: at most %d",
-            request->url_length, LIMIT_URL_CHARS);
-    request->route = route_find(method, path, &request->name, request->methods);
-    if (request->route)
-        return 0;
-    if (!request->methods[0])
-        return fault_set(ret_fault, ERROR_UNKNOWN_PATH,
-            "there is nothing at this path; see /list, /register, /heartbeat, /mailbox, /events");
-    return fault_set(ret_fault, ERROR_BAD_METHOD, "this path takes %s", request->methods);
-}
-
-/* How long the body will be; 411 and 400 where that cannot be known for sure. */
-static int check_length(struct request *request, size_t *ret_size, struct fault *ret_fault)
-{
-    const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    bool needs_body = !strcmp(request->route->method, MHD_HTTP_METHOD_POST);
-
-    *ret_size = 0;
-    if (request_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING))
-        return fault_set(ret_fault, ERROR_LENGTH_REQUIRED,
-            "Transfer-Encoding is not taken: send the body with a Content-Length");
-    if (!length)
-        return needs_body ? fault_set(ret_fault, ERROR_LENGTH_REQUIRED,
-                                "send a JSON body, such as {}, with a Content-Length")
-                          : 0;
-    if (header_times(request, MHD_HTTP_HEADER_CONTENT_LENGTH) > 1)
-        return fault_set(ret_fault, ERROR_BAD_REQUEST, "there are two Content-Length headers");
-    if (!length[0] || strspn(length, "0123456789") != strlen(length))
-        return fault_set(ret_fault, ERROR_BAD_REQUEST, "the Content-Length is not a number");
-    errno = 0;
-    unsigned long long size = strtoull(length, NULL, 10);
-    *ret_size = errno ? SIZE_MAX : (size_t)size;
-    if (*ret_size > LIMIT_BODY_BYTES)
-        return fault_set(ret_fault, ERROR_TOO_LARGE, "the body has %s bytes: at most %d are taken",
-            length, LIMIT_BODY_BYTES);
-    return 0;
-}
-
-static int check_type(struct request *request, struct fault *ret_fault)
-{
-    const char *type = request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE);
-    size_t length = type ? strcspn(type, "; \t") : 0;
-
-    if (strcmp(request->route->method, MHD_HTTP_METHOD_POST) != 0)
-        return 0;
-    if (length == strlen("application/json") && !strncasecmp(type, "application/json", length))
-        return 0;
-    return fault_set(ret_fault, ERROR_NOT_JSON,
-        "send the body with Content-Type: application/json; with curl use `curl --json '{...}'`");
-}
-
 static void preflight(struct request *request, const char *path)
 {
     route_find("", path, &request->name, request->methods);
@@ -295,14 +193,11 @@ static void preflight(struct request *request, const char *path)
         });
 }
 
-/* All that the headers can tell. The refusal is answered after the body was read and dropped, so
- * that the client sees it; where that body is too long for that, or has no known length, at once.
- */
+/* The first sight of a request. A refusal is mostly answered after the body. */
 static enum MHD_Result begin(struct request *request, const char *path, const char *method)
 {
     const struct http_policy *policy = &request->door->config.policy;
-    struct fault fault, *refusal = &fault;
-    size_t size = 0;
+    struct fault fault;
 
     request->begun = true;
     request->connection = http_connection_of(request->mhd);
@@ -310,24 +205,17 @@ static enum MHD_Result begin(struct request *request, const char *path, const ch
         return MHD_NO;
     http_connection_enter(request->connection, HTTP_BODY);
     find_caller(request);
-    bool refused = check_rate(request, refusal) || policy_check_host(policy, request->mhd, refusal);
-    if (!refused && strcmp(method, MHD_HTTP_METHOD_OPTIONS) != 0)
-        refused = check_route(request, path, method, refusal) ||
-                  check_length(request, &size, refusal) || check_type(request, refusal) ||
-                  read_credential(request, refusal);
-    if (!refused)
+    if (!check_rate(request, &fault) && !policy_check_host(policy, request->mhd, &fault) &&
+        (!strcmp(method, MHD_HTTP_METHOD_OPTIONS) || !checks_run(request, path, method, &fault)))
         return MHD_YES;
-    request->refusal = malloc(sizeof fault);
-    if (!request->refusal)
-        return MHD_NO;
-    *request->refusal = fault;
-    const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    bool waits = request_header(request, MHD_HTTP_HEADER_EXPECT) != NULL;
-    bool unknown = request_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL ||
-                   header_times(request, MHD_HTTP_HEADER_CONTENT_LENGTH) > 1;
-    if (!unknown && (!length || (!waits && strtoull(length, NULL, 10) <= LIMIT_DRAIN_BYTES)))
+    if (checks_can_drain(request)) {
+        request->refusal = malloc(sizeof fault);
+        if (!request->refusal)
+            return MHD_NO;
+        *request->refusal = fault;
         return MHD_YES;
-    request_fail(request, refusal);
+    }
+    request_fail(request, &fault);
     if (!request->response)
         return MHD_NO;
     MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONNECTION, "close");
@@ -335,8 +223,7 @@ static enum MHD_Result begin(struct request *request, const char *path, const ch
     return MHD_YES;
 }
 
-/* --- the life of a request -----------------------------------------------------------------------
- */
+/* --- the life of a request ------------------------------------------------------------------- */
 
 static void *on_begin(void *user, const char *uri, struct MHD_Connection *mhd)
 {
@@ -353,7 +240,6 @@ static void *on_begin(void *user, const char *uri, struct MHD_Connection *mhd)
 
 static void run(struct request *request, const char *path, const char *method)
 {
-    request->running = true;
     http_connection_enter(request->connection, HTTP_RUNNING);
     if (request->refusal)
         request_fail(request, request->refusal);
@@ -361,7 +247,6 @@ static void run(struct request *request, const char *path, const char *method)
         preflight(request, path);
     else
         request->route->handle(request);
-    request->running = false;
     if (request->response)
         return;
     MHD_suspend_connection(request->mhd);

@@ -41,8 +41,7 @@ void http_door_drain(struct http_door *door);
 void http_door_close(struct http_door *door); /* then run the loop once more before freeing */
 void http_door_free(struct http_door *door);  /* NULL is fine */
 
-/* --- for the routes ------------------------------------------------------------------------------
- */
+/* --- for the routes -------------------------------------------------------------------------- */
 
 struct request;
 
@@ -81,7 +80,6 @@ struct request {
     size_t url_length;
     bool has_nul; /* in its URL, percent-encoded: libmicrohttpd would cut the path there */
     bool begun;
-    bool running; /* inside the route's handler */
     bool suspended;
 };
 

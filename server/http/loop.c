@@ -56,8 +56,7 @@ static int64_t now_ms(const struct http_loop *loop)
     return clock_now_ms(loop->config.clock);
 }
 
-/* --- connections -------------------------------------------------------------------------------
- */
+/* --- connections ----------------------------------------------------------------------------- */
 
 static void phase_leave(struct http_connection *connection)
 {

@@ -8,8 +8,7 @@
 #define UNDELIVERABLE_BODY_SIZE 512
 
 /* How long a message of that type is worth something, where the sender does not say. */
-/* --- mails in memory ---------------------------------------------------------------------------
- */
+/* --- mails in memory ------------------------------------------------------------------------- */
 
 struct retry_key {
     int64_t network;
@@ -165,8 +164,7 @@ struct mail *mail_add(struct index *index, const struct store_message *message, 
     return mail;
 }
 
-/* --- boxes ---------------------------------------------------------------------------------------
- */
+/* --- boxes ----------------------------------------------------------------------------------- */
 
 struct box *box_of(struct index *index, struct lease *lease)
 {
@@ -233,7 +231,7 @@ struct mail *box_first_after(const struct box *box, uint64_t seq, int64_t now_ms
     return NULL;
 }
 
-/* --- putting a message into a box ------------------------------------------------------------- */
+/* --- putting a message into a box ------------------------------------------------------------ */
 
 struct mail *box_put(struct index *index, struct box *box, struct store_message *message,
     store_done done, void *user)

@@ -13,7 +13,7 @@
 
 #define READY_LAG_MS 5000 /* expiry this late means that the index is not keeping up */
 
-/* --- small things --------------------------------------------------------------------------- */
+/* --- small things ---------------------------------------------------------------------------- */
 
 int64_t index_now_ms(const struct index *index)
 {
@@ -135,7 +135,7 @@ bool link_empty(const struct link *head)
     return head->next == head;
 }
 
-/* --- what is allowed now -------------------------------------------------------------------- */
+/* --- what is allowed now --------------------------------------------------------------------- */
 
 int index_may_read(const struct index *index, struct fault *ret_fault)
 {
@@ -155,7 +155,7 @@ int index_may_write(const struct index *index, struct fault *ret_fault)
     return fault_busy(ret_fault, ERROR_STORE_FAILED);
 }
 
-/* --- open, close, tick ------------------------------------------------------------------------ */
+/* --- open, close, tick ----------------------------------------------------------------------- */
 
 int index_open(const struct index_config *config, struct index **ret_index)
 {

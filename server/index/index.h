@@ -75,7 +75,7 @@ void index_check_ready(struct index *index, index_done done, void *user);
 
 size_t index_node_count(const struct index *index);
 
-/* --- who asks ------------------------------------------------------------------------------- */
+/* --- who asks -------------------------------------------------------------------------------- */
 
 enum credential_kind { CREDENTIAL_NONE, CREDENTIAL_KEY, CREDENTIAL_TOKEN };
 
@@ -93,7 +93,7 @@ struct caller {
 bool token_is_well_formed(const char *text);
 void token_hash(const char *text, size_t length, uint8_t ret_hash[STORE_HASH_SIZE]);
 
-/* --- nodes ---------------------------------------------------------------------------------- */
+/* --- nodes ----------------------------------------------------------------------------------- */
 
 struct register_request {
     const char *id;      /* NULL: the token's node comes back, else the index makes a UUID */
@@ -167,7 +167,7 @@ void index_get_node(struct index *index, const struct caller *caller, const char
 void index_remove_node(struct index *index, const struct caller *caller, const char *network,
     const char *id, index_done done, void *user);
 
-/* --- mailboxes ------------------------------------------------------------------------------ */
+/* --- mailboxes ------------------------------------------------------------------------------- */
 
 struct send_request {
     const char *to;
@@ -205,7 +205,7 @@ struct message_view {
 
 typedef bool (*message_visit)(const struct message_view *message, void *user);
 
-/* --- polls ---------------------------------------------------------------------------------- */
+/* --- polls ----------------------------------------------------------------------------------- */
 
 /* One read of a list, of a mailbox, or of both, which may wait until there is something to say. */
 struct poll_request {

@@ -118,7 +118,7 @@ struct index {
     bool released;
 };
 
-/* --- load.c --------------------------------------------------------------------------------- */
+/* --- load.c ---------------------------------------------------------------------------------- */
 
 /* The store's `lost`: a batch is undone there, and memory goes back to what is committed. Leases
  * keep their time. */
@@ -130,7 +130,7 @@ struct sweep {
     size_t count;
 };
 
-/* --- index.c -------------------------------------------------------------------------------- */
+/* --- index.c --------------------------------------------------------------------------------- */
 
 int64_t index_now_ms(const struct index *index);
 double index_jitter(struct index *index, double value, double share); /* value ± share of it */
@@ -155,7 +155,7 @@ bool link_empty(const struct link *head);
 /* Ids, networks, sessions: 1 to LIMIT_ID_CHARS of A–Z a–z 0–9 . _ - */
 int id_check(const char *what, const char *text, struct fault *ret_fault);
 
-/* --- networks.c ----------------------------------------------------------------------------- */
+/* --- networks.c ------------------------------------------------------------------------------ */
 
 /* Which network a request is about, by what it names and what its credential admits to. */
 int network_resolve(struct index *index, const struct caller *caller, const char *requested,
@@ -173,7 +173,7 @@ void network_let_go(
     struct index *index, struct network *network); /* frees it if nothing needs it */
 void network_free(struct index *index, struct network *network);
 
-/* --- leases.c ------------------------------------------------------------------------------- */
+/* --- leases.c -------------------------------------------------------------------------------- */
 
 struct lease *lease_find(const struct index *index, const struct network *network, const char *id);
 struct lease *lease_find_token(const struct index *index, const uint8_t hash[STORE_HASH_SIZE]);
@@ -192,11 +192,11 @@ void lease_count_source(struct index *index, struct lease *lease, const struct a
 void lease_end(struct index *index, struct lease *lease);
 void lease_free(struct index *index, struct lease *lease); /* memory only */
 
-/* --- nodes.c -------------------------------------------------------------------------------- */
+/* --- nodes.c --------------------------------------------------------------------------------- */
 
 double heartbeat_after_s(struct index *index, int ttl_s); /* when the next sign of life is due */
 
-/* --- endpoints.c ---------------------------------------------------------------------------- */
+/* --- endpoints.c ----------------------------------------------------------------------------- */
 
 /* Grammar of each, and that none is of a kind that is always refused; joins them, a line each. */
 int endpoints_join(const char *const *endpoints, size_t count, const struct address *caller,
@@ -207,7 +207,7 @@ int endpoints_join(const char *const *endpoints, size_t count, const struct addr
 int endpoints_resolve(const char *announced, const struct address *ipv4, const struct address *ipv6,
     bool open, bool drop, struct text *ret_endpoints, struct fault *ret_fault);
 
-/* --- boxes.c -------------------------------------------------------------------------------- */
+/* --- boxes.c --------------------------------------------------------------------------------- */
 
 #define MAIL_UNDELIVERABLE "undeliverable"
 
@@ -233,7 +233,7 @@ struct mail *mail_find(
     const struct index *index, const struct lease *sender, const char *to, const char *id);
 bool mail_is_from_index(const struct mail *mail);
 
-/* --- polls.c -------------------------------------------------------------------------------- */
+/* --- polls.c --------------------------------------------------------------------------------- */
 
 /* Mark polls that a change is news to. Whoever marks calls polls_answer_after_commit() when the
  * change is written. */

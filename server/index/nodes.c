@@ -24,8 +24,7 @@ double heartbeat_after_s(struct index *index, int ttl_s)
     return index_jitter(index, (double)ttl_s / HEARTBEAT_SHARE, HEARTBEAT_JITTER);
 }
 
-/* --- register -----------------------------------------------------------------------------------
- */
+/* --- register -------------------------------------------------------------------------------- */
 
 /* The token that the node will have: the client's, or a new one. */
 static int registration_token(const struct caller *caller, const struct register_request *request,
@@ -180,8 +179,7 @@ refused:
     done(&fault, NULL, user);
 }
 
-/* --- heartbeat ----------------------------------------------------------------------------------
- */
+/* --- heartbeat ------------------------------------------------------------------------------- */
 
 /* A heartbeat that changed nothing, while a batch is open whose outcome it speaks of. */
 struct pending_heartbeat {

@@ -40,7 +40,7 @@ struct poll {
     char after_id[LIMIT_ID_CHARS + 1];
 };
 
-/* --- polls.c -------------------------------------------------------------------------------- */
+/* --- polls.c --------------------------------------------------------------------------------- */
 
 void poll_unpark(struct poll *poll); /* not parked: nothing to do */
 
@@ -48,7 +48,7 @@ void poll_unpark(struct poll *poll); /* not parked: nothing to do */
 void poll_answer(struct poll *poll);
 void poll_committed(int error, void *user); /* the store_done of a poll */
 
-/* --- poll_read.c ---------------------------------------------------------------------------- */
+/* --- poll_read.c ----------------------------------------------------------------------------- */
 
 bool list_is_news(const struct poll *poll);  /* whether or not it may be told now */
 bool poll_has_news(const struct poll *poll); /* that may be told now */

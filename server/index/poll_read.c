@@ -1,7 +1,6 @@
 #include "index/poll.h"
 
-/* --- what there is to say ------------------------------------------------------------------------
- */
+/* --- what there is to say -------------------------------------------------------------------- */
 
 static struct cursor list_cursor(const struct poll *poll)
 {

@@ -59,7 +59,7 @@ static inline struct store_memory *memory_of(struct store *store)
     return (struct store_memory *)store; /* `base` comes first */
 }
 
-/* --- rows and arrays (memory_rows.c) ---------------------------------------------------------- */
+/* --- rows and arrays (memory_rows.c) --------------------------------------------------------- */
 
 /* New rows, copied from what is given; NULL where memory is out. */
 struct memory_row *memory_network_row(const struct store_network *network);
@@ -88,7 +88,7 @@ void memory_state_free(struct memory_state *state); /* leaves it empty */
 /* Completes a read at once, or with the batch where one is open; a write always has one. */
 void memory_finish(struct store_memory *memory, bool well, store_done done, void *user);
 
-/* --- reads (memory_read.c); the contract is in store.h ---------------------------------------- */
+/* --- reads (memory_read.c); the contract is in store.h --------------------------------------- */
 
 void memory_load(
     struct store *store, const struct store_loader *loader, store_done done, void *user);

@@ -145,7 +145,7 @@ bool sqlite_may_go_on(const struct store_sqlite *sqlite);
 /* Completes at once, or with the batch where one is open. */
 void sqlite_finish(struct store_sqlite *sqlite, int error, store_done done, void *user);
 
-/* --- reads (sqlite_read.c); the contract is in store.h ---------------------------------------- */
+/* --- reads (sqlite_read.c); the contract is in store.h --------------------------------------- */
 
 void sqlite_read_node(struct query *query, bool with_texts, struct store_node *ret_node);
 void sqlite_load(
@@ -160,7 +160,7 @@ void sqlite_read_messages(struct store *store, int64_t box, uint64_t after,
     store_message_visit visit, store_done done, void *user);
 void sqlite_probe(struct store *store, store_done done, void *user);
 
-/* --- sqlite_open.c and sqlite.c meet ---------------------------------------------------------- */
+/* --- sqlite_open.c and sqlite.c meet --------------------------------------------------------- */
 
 extern const struct store_functions sqlite_functions;
 void sqlite_close(struct store *store);

@@ -136,7 +136,8 @@ typedef void (*store_pruned)(int error, uint64_t horizon, size_t tombstones_left
 struct store;
 
 struct store_functions {
-    /* --- reads ------------------------------------------------------------------------------ */
+    /* --- reads -----------------------------------------------------------------------------------
+     */
 
     /* Everything, in order; with no batch open, or from `lost`. */
     void (*load)(
@@ -164,7 +165,8 @@ struct store_functions {
     /* Asks the engine for a sign of life; ERROR_STORE_FAILED where it has none. */
     void (*probe)(struct store *store, store_done done, void *user);
 
-    /* --- writes ----------------------------------------------------------------------------- */
+    /* --- writes ----------------------------------------------------------------------------------
+     */
 
     /* Read, change, write one node, by its number; the row of its network with it. A tombstone of
      * the same id in that network goes when a listed node is written. */
@@ -198,7 +200,8 @@ struct store_functions {
     /* Sets a box's counters (after an acknowledgement). */
     void (*put_box)(struct store *store, const struct store_box *box, store_done done, void *user);
 
-    /* --- the batch -------------------------------------------------------------------------- */
+    /* --- the batch -------------------------------------------------------------------------------
+     */
 
     /* Commits what is open and calls the completions; nothing to do is fine. */
     void (*flush)(struct store *store);

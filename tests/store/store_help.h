@@ -164,7 +164,7 @@ static inline void put_message(
     store->f->put_message(store, &message, NULL, NULL);
 }
 
-/* --- all that a store holds, as text ---------------------------------------------------------- */
+/* --- all that a store holds, as text --------------------------------------------------------- */
 
 struct dump {
     struct text text;

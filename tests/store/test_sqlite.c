@@ -89,7 +89,7 @@ static void expect_refusal(const char *path, const char *named, const char *expe
     assert_string_equal(fault.detail, sentence);
 }
 
-/* --- a connection of the test's own ----------------------------------------------------------- */
+/* --- a connection of the test's own ---------------------------------------------------------- */
 
 static sqlite3 *open_raw(const char *path)
 {

@@ -6,7 +6,7 @@
 
 #define TURNS_MAX 100000 /* past this the index never comes to rest */
 
-/* --- the clock and the life of the fixture -------------------------------------------------- */
+/* --- the clock and the life of the fixture --------------------------------------------------- */
 
 static int64_t read_now(void *user)
 {
@@ -139,7 +139,7 @@ void fixture_advance(struct fixture *fixture, int64_t ms)
     fixture_jump(fixture, end_ms - fixture->now_ms);
 }
 
-/* --- who asks ------------------------------------------------------------------------------- */
+/* --- who asks -------------------------------------------------------------------------------- */
 
 const char *fixture_token(unsigned number, char ret_token[FIXTURE_TOKEN_SIZE])
 {
@@ -182,7 +182,7 @@ struct caller fixture_node(unsigned number)
     return fixture_owner(address, number);
 }
 
-/* --- nodes ---------------------------------------------------------------------------------- */
+/* --- nodes ----------------------------------------------------------------------------------- */
 
 static void copy_id(char ret_copy[FIXTURE_ID_SIZE], const char *id)
 {
@@ -311,7 +311,7 @@ bool fixture_has_node(struct fixture *fixture, const char *id)
     return false;
 }
 
-/* --- mailboxes ------------------------------------------------------------------------------ */
+/* --- mailboxes ------------------------------------------------------------------------------- */
 
 void fixture_on_sent(const struct fault *fault, const struct sent *result, void *user)
 {
@@ -347,7 +347,7 @@ struct delivery fixture_offer(
     return copy;
 }
 
-/* --- reads and polls ------------------------------------------------------------------------ */
+/* --- reads and polls ------------------------------------------------------------------------- */
 
 static char *copy_text(const char *text)
 {

@@ -64,7 +64,7 @@ void fixture_advance(struct fixture *fixture, int64_t ms);
 /* Moves the clock alone. */
 void fixture_jump(struct fixture *fixture, int64_t ms);
 
-/* --- who asks ------------------------------------------------------------------------------- */
+/* --- who asks -------------------------------------------------------------------------------- */
 
 /* Token number so-and-so, well-formed. Returns `ret_token`. */
 const char *fixture_token(unsigned number, char ret_token[FIXTURE_TOKEN_SIZE]);
@@ -76,7 +76,7 @@ struct caller fixture_keyed(const char *address, const char *network, bool is_op
 /* The owner of token `number` at an address of its own: 203.0.113.<number> below 250. */
 struct caller fixture_node(unsigned number);
 
-/* --- nodes ---------------------------------------------------------------------------------- */
+/* --- nodes ----------------------------------------------------------------------------------- */
 
 struct registration {
     int calls;
@@ -127,7 +127,7 @@ void fixture_leave(struct fixture *fixture, const char *id, unsigned number); /*
 /* Is there a node of that id in the default network? */
 bool fixture_has_node(struct fixture *fixture, const char *id);
 
-/* --- mailboxes ------------------------------------------------------------------------------ */
+/* --- mailboxes ------------------------------------------------------------------------------- */
 
 struct delivery {
     int calls;
@@ -144,7 +144,7 @@ struct delivery fixture_send(
 struct delivery fixture_offer(
     struct fixture *fixture, unsigned number, const char *to, const char *id);
 
-/* --- reads and polls ------------------------------------------------------------------------ */
+/* --- reads and polls ------------------------------------------------------------------------- */
 
 struct seen_node {
     char id[FIXTURE_ID_SIZE];

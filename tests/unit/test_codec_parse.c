@@ -160,7 +160,7 @@ static void test_codec_read_damaged_is_answered(void **state)
     assert_true(taken > 100);
 }
 
-/* --- jansson's allocations fail, one after the other ------------------------------------------ */
+/* --- jansson's allocations fail, one after the other ----------------------------------------- */
 
 static size_t allocations_left;
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- messages, whose bodies are kept as they are ---------------------------------------------- */
+/* --- messages, whose bodies are kept as they are --------------------------------------------- */
 
 static void test_codec_read_message_everything_is_taken(void **state)
 {
@@ -181,7 +181,7 @@ static void test_codec_read_message_body_is_capped_by_its_bytes(void **state)
     free(more);
 }
 
-/* --- caps on what is kept --------------------------------------------------------------------- */
+/* --- caps on what is kept -------------------------------------------------------------------- */
 
 static void test_codec_read_kept_object_is_capped_by_its_bytes(void **state)
 {
@@ -251,7 +251,7 @@ static void test_codec_read_kept_too_deep_is_refused(void **state)
     }
 }
 
-/* --- filters ---------------------------------------------------------------------------------- */
+/* --- filters --------------------------------------------------------------------------------- */
 
 static void test_codec_meta_matches_compares_the_top_level(void **state)
 {

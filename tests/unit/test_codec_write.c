@@ -33,7 +33,7 @@ static void assert_written(struct text *out, const char *expected)
     text_clear(out);
 }
 
-/* --- strings -------------------------------------------------------------------------------- */
+/* --- strings --------------------------------------------------------------------------------- */
 
 static void test_codec_write_string_special_is_escaped(void **state)
 {
@@ -104,7 +104,7 @@ static void test_codec_write_string_all_bytes_read_back_equal(void **state)
     text_clear(&out);
 }
 
-/* --- replies -------------------------------------------------------------------------------- */
+/* --- replies --------------------------------------------------------------------------------- */
 
 static void test_codec_write_you_both_families_are_named(void **state)
 {
@@ -310,7 +310,7 @@ static void test_codec_write_time_is_rfc3339_utc(void **state)
     }
 }
 
-/* --- polls ---------------------------------------------------------------------------------- */
+/* --- polls ----------------------------------------------------------------------------------- */
 
 static void clear_pieces(struct poll_pieces *pieces)
 {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- text ----------------------------------------------------------------------------------- */
+/* --- text ------------------------------------------------------------------------------------ */
 
 static void test_cursor_format_gives_16_digits_and_number(void **state)
 {
@@ -47,7 +47,7 @@ static void test_cursor_parse_refuses_all_else(void **state)
     }
 }
 
-/* --- what moves it -------------------------------------------------------------------------- */
+/* --- what moves it --------------------------------------------------------------------------- */
 
 static struct registration register_with_meta(
     struct fixture *fixture, const char *meta, double ttl_s)
@@ -158,7 +158,7 @@ static void test_cursor_of_one_network_ignores_another(void **state)
     assert_true(red.cursor.epoch != before.epoch);
 }
 
-/* --- a network that has never had a node ---------------------------------------------------- */
+/* --- a network that has never had a node ----------------------------------------------------- */
 
 static void test_cursor_of_empty_network_is_stable(void **state)
 {

@@ -28,7 +28,7 @@ static void join_pair(struct fixture *fixture)
     fixture_join_for(fixture, "b", 2, LIMIT_TTL_MAX_S);
 }
 
-/* --- leases --------------------------------------------------------------------------------- */
+/* --- leases ---------------------------------------------------------------------------------- */
 
 static void test_expiry_shows_within_a_second(void **state)
 {
@@ -131,7 +131,7 @@ static void test_expiry_of_many_goes_in_batches(void **state)
     assert_int_equal(watch->node_count, 0);
 }
 
-/* --- restart -------------------------------------------------------------------------------- */
+/* --- restart --------------------------------------------------------------------------------- */
 
 static void test_restart_gives_each_lease_a_full_ttl(void **state)
 {

@@ -28,7 +28,7 @@ static void set_meta(struct fixture *fixture, unsigned number, const char *meta)
     assert_fault(fixture_heartbeat(fixture, &caller, &request).fault, 0);
 }
 
-/* --- the whole list ------------------------------------------------------------------------- */
+/* --- the whole list -------------------------------------------------------------------------- */
 
 static void test_list_whole_is_by_id(void **state)
 {
@@ -140,7 +140,7 @@ static void test_list_of_strangers_is_refused_at_keyed_index(void **state)
     assert_fault(watch->fault, ERROR_OTHER_NETWORK);
 }
 
-/* --- changes -------------------------------------------------------------------------------- */
+/* --- changes --------------------------------------------------------------------------------- */
 
 static void test_list_changes_come_in_order_of_sequence(void **state)
 {
@@ -235,7 +235,7 @@ static void test_list_expired_node_is_gone(void **state)
     assert_string_equal(watch_told(fixture_list(fixture, NULL)), "");
 }
 
-/* --- unlisted nodes, networks --------------------------------------------------------------- */
+/* --- unlisted nodes, networks ---------------------------------------------------------------- */
 
 static void test_list_unlisted_node_is_in_no_list(void **state)
 {
@@ -296,7 +296,7 @@ static void test_list_networks_are_isolated(void **state)
     assert_true(fixture_has_node(fixture, "a"));
 }
 
-/* --- resets --------------------------------------------------------------------------------- */
+/* --- resets ---------------------------------------------------------------------------------- */
 
 static void expect_reset(struct fixture *fixture, struct cursor since, const char *told)
 {
@@ -440,7 +440,7 @@ static void test_list_of_network_that_is_dropped_and_joined_shows_the_node(void 
     }
 }
 
-/* --- filters -------------------------------------------------------------------------------- */
+/* --- filters --------------------------------------------------------------------------------- */
 
 static struct watch *read_matching(
     struct fixture *fixture, const struct poll_request *request, const char *match)

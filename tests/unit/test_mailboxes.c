@@ -66,7 +66,7 @@ static struct caller join_at(
     return caller;
 }
 
-/* --- reading -------------------------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------------------------------- */
 
 static void test_mailbox_gives_messages_in_order_and_as_sent(void **state)
 {
@@ -244,7 +244,7 @@ static void test_mailbox_of_another_is_not_yours(void **state)
     assert_action(watch->fault, "register");
 }
 
-/* --- sending -------------------------------------------------------------------------------- */
+/* --- sending --------------------------------------------------------------------------------- */
 
 static void test_send_to_unknown_recipient_is_refused(void **state)
 {
@@ -362,7 +362,7 @@ static void test_send_to_waiting_reader_is_handed(void **state)
     assert_false(fixture_offer(fixture, 2, "a", "m4").result.handed);
 }
 
-/* --- quotas --------------------------------------------------------------------------------- */
+/* --- quotas ---------------------------------------------------------------------------------- */
 
 static void test_send_past_size_of_a_message_is_too_large(void **state)
 {

@@ -17,7 +17,7 @@ static struct registration join_keyed(
     return fixture_register(fixture, caller, &request);
 }
 
-/* --- tokens --------------------------------------------------------------------------------- */
+/* --- tokens ---------------------------------------------------------------------------------- */
 
 static void test_token_of_43_base64url_characters_is_well_formed(void **state)
 {
@@ -42,7 +42,7 @@ static void test_token_hash_is_sha256(void **state)
     assert_memory_equal(hash, of_abc, sizeof(hash));
 }
 
-/* --- registration --------------------------------------------------------------------------- */
+/* --- registration ---------------------------------------------------------------------------- */
 
 static void test_register_new_node_creates_it(void **state)
 {
@@ -300,7 +300,7 @@ static void test_register_ttl_is_clamped(void **state)
     assert_between(result.heartbeat_after_s, 180.0, 220.0);
 }
 
-/* --- keys ----------------------------------------------------------------------------------- */
+/* --- keys ------------------------------------------------------------------------------------ */
 
 static void close_to_strangers(struct fixture *fixture)
 {
@@ -351,7 +351,7 @@ static void test_register_node_token_admits_to_its_network(void **state)
     assert_string_equal(result.network, "blue");
 }
 
-/* --- caps ----------------------------------------------------------------------------------- */
+/* --- caps ------------------------------------------------------------------------------------ */
 
 static void test_register_past_cap_of_address_is_refused(void **state)
 {
@@ -411,7 +411,7 @@ static void test_register_past_cap_in_all_is_refused(void **state)
     assert_fault(fixture_register(fixture, &caller, &request).fault, 0);
 }
 
-/* --- heartbeats ----------------------------------------------------------------------------- */
+/* --- heartbeats ------------------------------------------------------------------------------ */
 
 static void test_heartbeat_tells_lease_and_mail(void **state)
 {
@@ -520,7 +520,7 @@ static void test_heartbeat_with_id_of_another_is_not_yours(void **state)
     assert_null(beat.fault.action);
 }
 
-/* --- one node by id, removal ---------------------------------------------------------------- */
+/* --- one node by id, removal ----------------------------------------------------------------- */
 
 static void test_get_node_unknown_id_has_no_action(void **state)
 {

@@ -41,7 +41,7 @@ static void expect_answered(const struct watch *watch, const char *told)
     assert_string_equal(watch_told(watch), told);
 }
 
-/* --- waking --------------------------------------------------------------------------------- */
+/* --- waking ---------------------------------------------------------------------------------- */
 
 static void test_poll_is_woken_by_change(void **state)
 {
@@ -154,7 +154,7 @@ static void test_poll_events_hears_of_both(void **state)
     assert_non_null(strstr(watch_told(watch), "*m1 "));
 }
 
-/* --- at most every 100 ms ------------------------------------------------------------------- */
+/* --- at most every 100 ms -------------------------------------------------------------------- */
 
 static void test_poll_that_heard_lately_hears_changes_together(void **state)
 {
@@ -243,7 +243,7 @@ static void test_poll_without_wait_tells_changes_however_lately_heard(void **sta
     expect_answered(fixture_poll(fixture, &caller, &request), "+a ");
 }
 
-/* --- how a wait ends ------------------------------------------------------------------------ */
+/* --- how a wait ends ------------------------------------------------------------------------- */
 
 static void test_poll_past_its_wait_is_answered_empty(void **state)
 {
@@ -406,7 +406,7 @@ static void test_poll_is_answered_empty_on_release(void **state)
     expect_answered(fixture_poll(fixture, &reader, &request), "+c ");
 }
 
-/* --- leases --------------------------------------------------------------------------------- */
+/* --- leases ---------------------------------------------------------------------------------- */
 
 static void test_poll_that_renews_extends_the_lease(void **state)
 {

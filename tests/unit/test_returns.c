@@ -42,7 +42,7 @@ static void expect_undeliverable(struct watch *watch, size_t position, const cha
     assert_between(seen->expires_in_s, 58.0, 60.0);
 }
 
-/* --- retries -------------------------------------------------------------------------------- */
+/* --- retries --------------------------------------------------------------------------------- */
 
 static void test_retry_gets_first_answer_and_no_second_message(void **state)
 {
@@ -198,7 +198,7 @@ static void test_retry_is_of_one_sender_and_one_recipient(void **state)
     assert_string_equal(watch_told(fixture_read(fixture, 3)), "*m1 ");
 }
 
-/* --- undeliverable -------------------------------------------------------------------------- */
+/* --- undeliverable --------------------------------------------------------------------------- */
 
 static void test_undeliverable_comes_when_message_expires_unread(void **state)
 {

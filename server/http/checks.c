@@ -1,0 +1,137 @@
+#include "http/checks.h"
+
+#include "http/routes.h"
+#include "server_limits.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct count {
+    const char *name;
+    int times;
+};
+
+static enum MHD_Result count_header(
+    void *user, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+    struct count *count = user;
+    (void)kind;
+    (void)value;
+    count->times += !strcasecmp(key, count->name);
+    return MHD_YES;
+}
+
+static int header_times(struct request *request, const char *name)
+{
+    struct count count = {name, 0};
+    MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, count_header, &count);
+    return count.times;
+}
+
+/* `spk_` begins a join key; anything else is a node token. */
+static int read_credential(struct request *request, struct fault *ret_fault)
+{
+    const char *value = request_header(request, MHD_HTTP_HEADER_AUTHORIZATION);
+    struct caller *caller = &request->caller;
+
+    caller->kind = CREDENTIAL_NONE;
+    if (!value)
+        return 0;
+    if (strncasecmp(value, "Bearer ", 7) != 0)
+        return fault_set(ret_fault, ERROR_BAD_CREDENTIAL,
+            "Authorization must be `Bearer` and a join key or a node token");
+    value += 7 + strspn(value + 7, " ");
+    if (!strncmp(value, "spk_", 4))
+        return fault_set(ret_fault, ERROR_BAD_KEY,
+            "this index knows no such join key; it is open, so leave the key out");
+    if (!token_is_well_formed(value))
+        return fault_set(ret_fault, ERROR_BAD_CREDENTIAL,
+            "a node token is %d base64url characters; the one sent is not", LIMIT_TOKEN_CHARS);
+    token_hash(value, LIMIT_TOKEN_CHARS, caller->hash);
+    caller->kind = CREDENTIAL_TOKEN;
+    return 0;
+}
+
+static int check_route(
+    struct request *request, const char *path, const char *method, struct fault *ret_fault)
+{
+    if (request->has_nul)
+        return fault_set(ret_fault, ERROR_BAD_REQUEST, "the URL has a NUL character: leave it out");
+    if (request->url_length > LIMIT_URL_CHARS)
+        return fault_set(ret_fault, ERROR_URL_TOO_LONG, "the URL has %zu characters: at most %d",
+            request->url_length, LIMIT_URL_CHARS);
+    request->route = route_find(method, path, &request->name, request->methods);
+    if (request->route)
+        return 0;
+    if (!request->methods[0])
+        return fault_set(ret_fault, ERROR_UNKNOWN_PATH,
+            "there is nothing at this path; see /list, /register, /heartbeat, /mailbox, /events");
+    return fault_set(ret_fault, ERROR_BAD_METHOD, "this path takes %s", request->methods);
+}
+
+/* How long the body will be; 411 and 400 where that cannot be known for sure. */
+static int check_length(struct request *request, struct fault *ret_fault)
+{
+    const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    bool needs_body = !strcmp(request->route->method, MHD_HTTP_METHOD_POST);
+
+    if (request_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING))
+        return fault_set(ret_fault, ERROR_LENGTH_REQUIRED,
+            "Transfer-Encoding is not taken: send the body with a Content-Length");
+    if (!length)
+        return needs_body ? fault_set(ret_fault, ERROR_LENGTH_REQUIRED,
+                                "send a JSON body, such as {}, with a Content-Length")
+                          : 0;
+    if (header_times(request, MHD_HTTP_HEADER_CONTENT_LENGTH) > 1)
+        return fault_set(ret_fault, ERROR_BAD_REQUEST, "there are two Content-Length headers");
+    if (!length[0] || strspn(length, "0123456789") != strlen(length))
+        return fault_set(ret_fault, ERROR_BAD_REQUEST, "the Content-Length is not a number");
+    errno = 0;
+    unsigned long long size = strtoull(length, NULL, 10);
+    if (errno || size > LIMIT_BODY_BYTES)
+        return fault_set(ret_fault, ERROR_TOO_LARGE, "the body has %s bytes: at most %d are taken",
+            length, LIMIT_BODY_BYTES);
+    return 0;
+}
+
+static int check_type(struct request *request, struct fault *ret_fault)
+{
+    const char *type = request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE);
+    size_t length = type ? strcspn(type, "; \t") : 0;
+
+    if (strcmp(request->route->method, MHD_HTTP_METHOD_POST) != 0)
+        return 0;
+    if (length == strlen("application/json") && !strncasecmp(type, "application/json", length))
+        return 0;
+    return fault_set(ret_fault, ERROR_NOT_JSON,
+        "send the body with Content-Type: application/json; with curl use `curl --json '{...}'`");
+}
+
+int checks_run(
+    struct request *request, const char *path, const char *method, struct fault *ret_fault)
+{
+    int error = check_route(request, path, method, ret_fault);
+
+    if (!error)
+        error = check_length(request, ret_fault);
+    if (!error)
+        error = check_type(request, ret_fault);
+    if (!error)
+        error = read_credential(request, ret_fault);
+    return error;
+}
+
+bool checks_can_drain(struct request *request)
+{
+    const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+
+    if (request_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING))
+        return false;
+    if (!length)
+        return true;
+    return header_times(request, MHD_HTTP_HEADER_CONTENT_LENGTH) == 1 &&
+           !request_header(request, MHD_HTTP_HEADER_EXPECT) &&
+           strtoull(length, NULL, 10) <= LIMIT_DRAIN_BYTES;
+}

@@ -1,0 +1,17 @@
+/* What the headers of a request alone can tell: its route, its length, its type, its credential. */
+#ifndef SIGNPOST_HTTP_CHECKS_H
+#define SIGNPOST_HTTP_CHECKS_H
+
+#include "http/door.h"
+
+#include <stdbool.h>
+
+/* 0, with the request's route, name and credential filled in, or what is wrong with it. */
+int checks_run(
+    struct request *request, const char *path, const char *method, struct fault *ret_fault);
+
+/* May the body of a refused request be read and dropped first, so that the client sees the reply?
+ * Not where its length is not known, it is too long, or the client waits to be asked for it. */
+bool checks_can_drain(struct request *request);
+
+#endif
