@@ -95,6 +95,8 @@ static void on_stop_late(uv_timer_t *timer)
     struct service *service = timer->data;
 
     log_event(LOG_WARN, "stop_cut", "reason", "clients did not take their replies in time", NULL);
+    /* No connection may be suspended when libmicrohttpd stops: this sends what is answered. */
+    http_loop_pump(http_door_loop(service->door));
     close_all(service);
 }
 
@@ -136,14 +138,16 @@ static void fit_descriptors(struct options *options)
         options->max_waiters = most;
 }
 
-static void announce_cap(const char *event, size_t asked, size_t got, const char *reason)
+static void announce_caps(const struct options *asked, const struct options *got)
 {
-    char number[24];
+    char connections[24], waiters[24];
 
-    if (asked == got)
+    if (asked->max_connections == got->max_connections && asked->max_waiters == got->max_waiters)
         return;
-    snprintf(number, sizeof number, "%zu", got);
-    log_event(LOG_WARN, event, "to", number, "reason", reason, NULL);
+    snprintf(connections, sizeof connections, "%zu", got->max_connections);
+    snprintf(waiters, sizeof waiters, "%zu", got->max_waiters);
+    log_event(LOG_WARN, "caps_lowered", "max_connections", connections, "max_waiters", waiters,
+        "reason", "the descriptor limit (ulimit -n), and room for what does not wait", NULL);
 }
 
 /* --- start and end
@@ -206,10 +210,7 @@ static void announce(const struct service *service, const struct options *asked)
 {
     char address[ADDRESS_TEXT_SIZE], number[24];
 
-    announce_cap("max_connections_lowered", asked->max_connections,
-        service->options.max_connections, "the descriptor limit; raise it with ulimit -n");
-    announce_cap("max_waiters_lowered", asked->max_waiters, service->options.max_waiters,
-        "four fifths of the connections");
+    announce_caps(asked, &service->options);
     for (size_t i = 0; i < service->options.listen_count; i++) {
         const struct listen_address *listen = &service->options.listen[i];
         snprintf(number, sizeof number, "%u", listen->port);
