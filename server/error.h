@@ -32,6 +32,8 @@
     X(TOO_LARGE, "too_large", 413, "The body is too large")                                        \
     X(URL_TOO_LONG, "url_too_long", 414, "The URL is too long")                                    \
     X(NOT_JSON, "not_json", 415, "The body is not declared as JSON")                               \
+    X(HEADERS_TOO_LARGE, "headers_too_large", 431, "The headers are too large")                    \
+    X(TOO_MANY_CONNECTIONS, "too_many_connections", 429, "Too many connections of one address")    \
     X(RATE_LIMITED, "rate_limited", 429, "Too many requests")                                      \
     X(MAILBOX_FULL, "mailbox_full", 429, "The mailbox takes no more")                              \
     X(TOO_MANY_NODES, "too_many_nodes", 429, "Too many nodes of one address")                      \

@@ -50,10 +50,12 @@
 
 /* requests */
 #define LIMIT_CONNECTION_POOL_BYTES 5120 /* request line and headers of one request */
+#define LIMIT_HEADER_BYTES 4096          /* of it for the request, so that its reply fits too */
 #define LIMIT_BODY_BYTES (LIMIT_MESSAGE_BYTES + 4096)
 #define LIMIT_DRAIN_BYTES                                                                          \
-    (4 * 1024 * 1024) /* of a refused body, read so that the reply is seen                         \
-                       */
+    (4 * 1024 * 1024)        /* of a refused body, read so that the reply is seen                  \
+                              */
+#define LIMIT_LINK_CHARS 512 /* a longer link to the next page is left out */
 #define LIMIT_URL_CHARS 2048
 #define LIMIT_JSON_DEPTH 2048           /* jansson's own */
 #define LIMIT_HEADERS_DEADLINE_MS 10000 /* from connecting to the end of the headers */

@@ -19,6 +19,7 @@
 
 struct service {
     struct options options;
+    const struct options *asked; /* before the system's limits */
     uv_loop_t uv;
     uv_prepare_t settle;  /* nothing waits for a commit while the loop sleeps */
     uv_timer_t due;       /* the next thing that the index has to do */
@@ -153,13 +154,6 @@ static void announce_caps(const struct options *asked, const struct options *got
 /* --- start and end
  * ----------------------------------------------------------------------------------- */
 
-static void on_loaded(const struct fault *fault, void *user)
-{
-    struct service *service = user;
-    if (fault)
-        service->fault = *fault;
-}
-
 static bool only_loopback(const struct options *options)
 {
     for (size_t i = 0; i < options->listen_count; i++)
@@ -206,11 +200,11 @@ static int listen_all(struct service *service, struct fault *ret_fault)
     return 0;
 }
 
-static void announce(const struct service *service, const struct options *asked)
+static void announce(const struct service *service)
 {
     char address[ADDRESS_TEXT_SIZE], number[24];
 
-    announce_caps(asked, &service->options);
+    announce_caps(service->asked, &service->options);
     for (size_t i = 0; i < service->options.listen_count; i++) {
         const struct listen_address *listen = &service->options.listen[i];
         snprintf(number, sizeof number, "%u", listen->port);
@@ -220,6 +214,18 @@ static void announce(const struct service *service, const struct options *asked)
     snprintf(number, sizeof number, "%zu", index_node_count(service->index));
     log_event(LOG_INFO, "ready", "nodes", number, "db", service->options.db, "access",
         service->options.open ? "everyone" : "loopback", NULL);
+}
+
+static void on_loaded(const struct fault *fault, void *user)
+{
+    struct service *service = user;
+
+    if (!fault) {
+        announce(service);
+        return;
+    }
+    service->fault = *fault;
+    close_all(service);
 }
 
 static void start_handles(struct service *service)
@@ -266,25 +272,25 @@ static int start(struct service *service, struct fault *ret_fault)
     if (error)
         return error;
     index_load(service->index, on_loaded, service);
-    if (service->fault.error)
-        *ret_fault = service->fault;
-    return service->fault.error;
+    return 0;
 }
 
 int service_run(const struct options *options, struct fault *ret_fault)
 {
-    struct service service = {.options = *options};
+    struct service service = {.options = *options, .asked = options};
 
     signal(SIGPIPE, SIG_IGN);
     fit_descriptors(&service.options);
     if (uv_loop_init(&service.uv))
         return fault_set(ret_fault, ERROR_NO_MEMORY, "libuv did not start");
     int error = start(&service, ret_fault);
-    if (!error)
-        announce(&service, options);
-    else if (service.door)
+    if (error && service.door)
         close_all(&service);
     uv_run(&service.uv, UV_RUN_DEFAULT);
+    if (!error && service.fault.error) {
+        *ret_fault = service.fault;
+        error = service.fault.error;
+    }
     http_door_free(service.door);
     index_close(service.index);
     sources_free(service.sources);

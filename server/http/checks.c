@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define HEADER_OVERHEAD_BYTES 64 /* of libmicrohttpd for each header and argument, in its pool */
+
 struct count {
     const char *name;
     int times;
@@ -30,7 +32,7 @@ static int header_times(struct request *request, const char *name)
     return count.times;
 }
 
-/* `spk_` begins a join key; anything else is a node token. */
+/* `spk_` and 43 characters are a join key; 43 characters, whatever they are, a node token. */
 static int read_credential(struct request *request, struct fault *ret_fault)
 {
     const char *value = request_header(request, MHD_HTTP_HEADER_AUTHORIZATION);
@@ -43,7 +45,7 @@ static int read_credential(struct request *request, struct fault *ret_fault)
         return fault_set(ret_fault, ERROR_BAD_CREDENTIAL,
             "Authorization must be `Bearer` and a join key or a node token");
     value += 7 + strspn(value + 7, " ");
-    if (!strncmp(value, "spk_", 4))
+    if (!token_is_well_formed(value) && !strncmp(value, "spk_", 4))
         return fault_set(ret_fault, ERROR_BAD_KEY,
             "this index knows no such join key; it is open, so leave the key out");
     if (!token_is_well_formed(value))
@@ -52,6 +54,33 @@ static int read_credential(struct request *request, struct fault *ret_fault)
     token_hash(value, LIMIT_TOKEN_CHARS, caller->hash);
     caller->kind = CREDENTIAL_TOKEN;
     return 0;
+}
+
+/* The reply's head is built in the same pool as the request's: some room must be left for it. */
+static int check_size(struct request *request, struct fault *ret_fault)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    size_t size = info ? info->header_size : 0;
+    int count = MHD_get_connection_values(
+        request->mhd, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND, NULL, NULL);
+
+    if (size + (size_t)count * HEADER_OVERHEAD_BYTES <= LIMIT_HEADER_BYTES)
+        return 0;
+    return fault_set(ret_fault, ERROR_HEADERS_TOO_LARGE,
+        "the request line and %d headers and arguments have %zu bytes: send fewer or shorter ones",
+        count, size);
+}
+
+/* RFC 9112, 3.2: exactly one, but from an HTTP/1.0 client. */
+static int check_host(struct request *request, struct fault *ret_fault)
+{
+    int times = header_times(request, MHD_HTTP_HEADER_HOST);
+
+    if (times == 1 || (times == 0 && !request->needs_host))
+        return 0;
+    return fault_set(ret_fault, ERROR_BAD_REQUEST,
+        times ? "there are two Host headers: send one" : "send a Host header");
 }
 
 static int check_route(
@@ -112,8 +141,12 @@ static int check_type(struct request *request, struct fault *ret_fault)
 int checks_run(
     struct request *request, const char *path, const char *method, struct fault *ret_fault)
 {
-    int error = check_route(request, path, method, ret_fault);
+    int error = check_size(request, ret_fault);
 
+    if (!error)
+        error = check_host(request, ret_fault);
+    if (!error)
+        error = check_route(request, path, method, ret_fault);
     if (!error)
         error = check_length(request, ret_fault);
     if (!error)

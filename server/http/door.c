@@ -193,13 +193,26 @@ static void preflight(struct request *request, const char *path)
         });
 }
 
+/* The path of a target that may be a whole URL (RFC 9112, 3.2.2). */
+static const char *path_of(const char *target)
+{
+    const char *authority = strstr(target, "://");
+
+    if (target[0] == '/' || !authority)
+        return target;
+    const char *path = strchr(authority + 3, '/');
+    return path ? path : "/";
+}
+
 /* The first sight of a request. A refusal is mostly answered after the body. */
-static enum MHD_Result begin(struct request *request, const char *path, const char *method)
+static enum MHD_Result begin(
+    struct request *request, const char *path, const char *method, const char *version)
 {
     const struct http_policy *policy = &request->door->config.policy;
     struct fault fault;
 
     request->begun = true;
+    request->needs_host = strcmp(version, MHD_HTTP_VERSION_1_0) != 0;
     request->connection = http_connection_of(request->mhd);
     if (!request->connection)
         return MHD_NO;
@@ -261,11 +274,10 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const 
 
     (void)user;
     (void)mhd;
-    (void)version;
     if (!request)
         return MHD_NO;
     if (!request->begun)
-        return begin(request, path, method);
+        return begin(request, path_of(path), method, version);
     if (*upload_size) {
         if (!request->refusal && request->body.length + *upload_size <= LIMIT_BODY_BYTES)
             text_append(&request->body, upload, *upload_size);
@@ -273,7 +285,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const 
         return MHD_YES;
     }
     if (!request->response)
-        run(request, path, method);
+        run(request, path_of(path), method);
     if (request->response)
         send_reply(request);
     return MHD_YES;

@@ -78,7 +78,8 @@ struct request {
     unsigned status;
     int retry_after_s; /* also on a success */
     size_t url_length;
-    bool has_nul; /* in its URL, percent-encoded: libmicrohttpd would cut the path there */
+    bool has_nul;    /* in its URL, percent-encoded: libmicrohttpd would cut the path there */
+    bool needs_host; /* HTTP/1.1 */
     bool begun;
     bool suspended;
 };

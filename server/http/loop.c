@@ -1,7 +1,9 @@
 #include "http/loop.h"
 
+#include "codec.h"
 #include "log.h"
 #include "server_limits.h"
+#include "text.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -246,18 +248,22 @@ bool http_loop_triggered(const struct http_loop *loop)
 
 /* Says why before closing: the client has sent nothing that we have read, so a short text fits the
  * socket's buffer. */
-static void turn_away(int fd, unsigned status, const char *title, const char *code)
+static void turn_away(int fd, int error, const char *detail)
 {
-    char reply[512], body[256];
-    int body_size = snprintf(body, sizeof body,
-        "{\"type\":\"urn:signpost:problem:%s\",\"title\":\"%s\",\"status\":%u,"
-        "\"detail\":\"close a connection or try again later\",\"code\":\"%s\"}\n",
-        code, title, status, code);
-    int size = snprintf(reply, sizeof reply,
-        "HTTP/1.1 %u %s\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n"
-        "Retry-After: 5\r\nConnection: close\r\n\r\n%s",
-        status, title, body_size, body);
-    (void)!send(fd, reply, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    struct fault fault;
+    struct text problem = {0}, reply = {0};
+
+    fault_set(&fault, error, "%s", detail);
+    codec_write_problem(&problem, &fault);
+    text_printf(&reply,
+        "HTTP/1.1 %u %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
+        "Retry-After: 5\r\nConnection: close\r\n\r\n",
+        error_http_status(error), error_title(error), problem.length);
+    text_append(&reply, problem.bytes, problem.length);
+    if (!text_failed(&problem) && !text_failed(&reply))
+        (void)!send(fd, reply.bytes, reply.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    text_clear(&problem);
+    text_clear(&reply);
     shutdown(fd, SHUT_WR);
     close(fd);
 }
@@ -268,7 +274,8 @@ static bool admit(struct http_loop *loop, int fd, const struct address *address)
     const struct http_loop_config *config = &loop->config;
 
     if (config->max_connections && loop->connections >= config->max_connections) {
-        turn_away(fd, 503, "Service Unavailable", "too_many_connections");
+        turn_away(
+            fd, ERROR_INDEX_FULL, "the index has all the connections it takes: try again later");
         return false;
     }
     if (!config->max_connections_per_address || config->exempt(address, config->user))
@@ -277,7 +284,8 @@ static bool admit(struct http_loop *loop, int fd, const struct address *address)
     bool full = source && source->connections >= config->max_connections_per_address;
     source_release(config->sources, source);
     if (full)
-        turn_away(fd, 429, "Too Many Requests", "too_many_connections");
+        turn_away(fd, ERROR_TOO_MANY_CONNECTIONS,
+            "your address has all the connections that it may have: close one first");
     return !full;
 }
 
@@ -400,8 +408,7 @@ int http_loop_new(
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, loop, MHD_OPTION_NOTIFY_COMPLETED,
         config->complete, config->user, MHD_OPTION_URI_LOG_CALLBACK, config->begin, config->user,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_CONNECTION_POOL_BYTES,
-        MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_END);
     if (!loop->daemon) {
         free(loop);
         return fault_set(ret_fault, ERROR_NO_MEMORY, "libmicrohttpd did not start");

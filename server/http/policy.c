@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#define ORIGIN_CHARS 300 /* a longer one is nobody's */
 #define FORWARDED_CHARS                                                                            \
     1024 /* of the forwarding headers, together; what is past this is not read */
 
@@ -162,10 +163,17 @@ static bool is_loopback_host(const char *host)
     return address_parse(name, &address) && address_classify(&address) == ADDRESS_LOOPBACK;
 }
 
-static bool is_loopback_origin(const char *origin)
+/* May pages of that origin use the index? */
+static bool allows_origin(const struct http_policy *policy, const char *origin)
 {
     const char *host = strstr(origin, "://");
-    return host && is_loopback_host(host + 3);
+
+    for (size_t i = 0; i < policy->origin_count; i++)
+        if (!strcasecmp(origin, policy->origins[i]))
+            return true;
+    if (!policy->loopback_only)
+        return !policy->origin_count;
+    return host && strlen(origin) < ORIGIN_CHARS && is_loopback_host(host + 3);
 }
 
 int policy_check_host(
@@ -179,10 +187,10 @@ int policy_check_host(
         return fault_set(ret_fault, ERROR_FOREIGN_HOST,
             "this index is open to its own machine only: call it as localhost, or start it with "
             "--open");
-    if (origin && !is_loopback_origin(origin))
+    if (origin && !allows_origin(policy, origin))
         return fault_set(ret_fault, ERROR_FOREIGN_HOST,
             "this index is open to its own machine only: pages of other origins may not use it; "
-            "start it with --open to allow them");
+            "allow theirs with --cors-origin");
     return 0;
 }
 
@@ -191,18 +199,15 @@ void policy_add_cors(
 {
     const char *origin = header(mhd, MHD_HTTP_HEADER_ORIGIN);
     bool any = !policy->origin_count && !policy->loopback_only;
-    bool allowed = policy->loopback_only && origin && is_loopback_origin(origin);
+    bool allowed = origin && allows_origin(policy, origin);
 
-    if (any) {
+    if (any)
         MHD_add_response_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, "*");
-    } else {
+    else
         MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ORIGIN);
-        for (size_t i = 0; origin && i < policy->origin_count && !allowed; i++)
-            allowed = !strcasecmp(origin, policy->origins[i]);
-        if (allowed)
-            MHD_add_response_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    }
-    if (origin && (any || allowed))
+    if (allowed && !any)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    if (allowed)
         MHD_add_response_header(
             response, "Access-Control-Expose-Headers", "ETag, Link, Location, Retry-After");
 }

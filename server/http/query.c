@@ -104,7 +104,7 @@ static enum MHD_Result query_visit(
     (void)kind;
     if (!value)
         value = "";
-    if (query->poll->list && !strncmp(key, "meta.", 5))
+    if (query->poll->list && !query->poll->mail && !strncmp(key, "meta.", 5))
         return query_filter(query, key + 5, value) ? MHD_NO : MHD_YES;
     for (size_t i = 0; i < sizeof query_names / sizeof query_names[0]; i++) {
         if (strcmp(key, query_names[i].name) != 0 ||

@@ -132,7 +132,8 @@ static void list_answered(const struct fault *fault, const struct poll_result *r
     bool whole = result->reset || !request_query(request, "since");
     if (result->more && whole) {
         write_next_link(request, &link);
-        if (link.bytes && !text_failed(&link))
+        /* A reply whose head does not fit its room would not be sent at all. */
+        if (!text_failed(&link) && link.length <= LIMIT_LINK_CHARS)
             headers[1] = (struct reply_header){MHD_HTTP_HEADER_LINK, link.bytes};
     }
     codec_write_list(&body, &request->pieces, result);

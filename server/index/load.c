@@ -149,6 +149,11 @@ static void loaded_message(const struct store_message *row, void *user)
         loading_fail(loading, ERROR_NO_MEMORY);
     else if (box && row->from[0])
         mail->sender = loading_sender(index, box->lease->network, row);
+    /* What is remembered for retries may outlive its node and network: their numbers stay taken. */
+    if (row->box >= index->next_node)
+        index->next_node = row->box + 1;
+    if (row->network >= index->next_network)
+        index->next_network = row->network + 1;
     if (row->number >= index->next_message)
         index->next_message = row->number + 1;
 }

@@ -69,12 +69,15 @@ static bool mail_row(const struct store_message *row, void *user)
     return true;
 }
 
-/* Marks what went out. A message may have left the box since it was read. */
+/* Marks what went out. A message may have left the box since it was read. In the pause after a loss
+ * only memory knows: at worst a sender is told of a message that was read. */
 static void mark_given(struct poll *poll)
 {
     struct index *index = poll->index;
     struct box *box = poll->lease->box;
     int64_t now_ms = index_now_ms(index);
+    struct fault pause;
+    bool may_write = !index_may_write(index, &pause);
 
     for (struct link *at = box->mails.next; at != &box->mails; at = at->next) {
         struct mail *mail = container_of(at, struct mail, link);
@@ -83,7 +86,8 @@ static void mark_given(struct poll *poll)
         if (mail->given || mail->expires_ms <= now_ms)
             continue;
         mail->given = true;
-        index->store->f->mark_message(index->store, mail->number, STORE_GIVEN, NULL, NULL);
+        if (may_write)
+            index->store->f->mark_message(index->store, mail->number, STORE_GIVEN, NULL, NULL);
     }
 }
 
@@ -184,7 +188,8 @@ static void read_list(struct poll *poll)
         store->f->list_changes(
             store, network->number, request->since.seq, list_row, list_read, poll);
     } else {
-        store->f->list_nodes(store, network->number, poll->after_id, list_row, list_read, poll);
+        store->f->list_nodes(
+            store, network->number, result->reset ? "" : poll->after_id, list_row, list_read, poll);
     }
 }
 

@@ -7,6 +7,7 @@ CODES = {
     "not_yours": 403, "other_network": 403, "foreign_host": 403, "unknown_node": 404,
     "unknown_path": 404, "bad_method": 405, "id_taken": 409, "token_in_use": 409,
     "superseded": 409, "message_id_reused": 409, "length_required": 411, "too_large": 413,
+    "url_too_long": 414, "headers_too_large": 431, "too_many_connections": 429,
     "not_json": 415, "rate_limited": 429, "mailbox_full": 429, "too_many_nodes": 429,
     "index_full": 503, "store_failed": 503, "no_memory": 503, "not_ready": 503,
 }
