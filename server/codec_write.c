@@ -370,6 +370,10 @@ static void write_list(
     write_bool(out, result->reset);
     text_puts(out, ",\"more\":");
     write_bool(out, result->more);
+    if (result->after) {
+        text_puts(out, ",\"after\":");
+        codec_write_string(out, result->after);
+    }
     text_puts(out, ",\"nodes\":");
     write_array(out, &pieces->nodes);
     text_puts(out, ",\"gone\":");

@@ -17,6 +17,11 @@
 #define LIMIT_KEPT_DEPTH 100 /* nesting of meta, reach and bodies: readers have limits too */
 #define LIMIT_FILTERS 8      /* meta.<key>=<value> in one query */
 
+#define LIMIT_NETWORKS 100000
+#define LIMIT_NETWORKS_PER_ADDRESS                                                                 \
+    1024 /* made by its nodes, the empty ones of the last hour too                                 \
+          */
+
 /* leases and polls */
 #define LIMIT_TTL_DEFAULT_S 30
 #define LIMIT_TTL_MIN_S 5
@@ -24,13 +29,15 @@
 #define LIMIT_WAIT_MAX_S 55
 #define LIMIT_LIST_DEFAULT_NODES 200
 #define LIMIT_LIST_MAX_NODES 1000
+#define LIMIT_LIST_SCAN_NODES 2000     /* looked at for one page of a filtered list */
 #define LIMIT_PAGE_BYTES (1024 * 1024) /* a page of a list or mailbox ends early past this */
 #define LIMIT_HEAR_EVERY_MS 100        /* one node or connection hears of the list this often */
 #define LIMIT_EXPIRE_BATCH 256         /* leases or messages ended in one turn of the loop */
 #define LIMIT_TOMBSTONE_S 3600
 #define LIMIT_TOMBSTONES 10000      /* of one network */
 #define LIMIT_TOMBSTONES_SLACK 1000 /* so many past that before the oldest are forgotten */
-#define LIMIT_PRUNE_EVERY_MS 60000  /* how often old tombstones are looked for */
+#define LIMIT_PRUNE_EVERY_MS 600000 /* how often a network's tombstones are looked at */
+#define LIMIT_DROP_AFTER_MS 60000   /* when an empty network without any is forgotten */
 
 /* mailboxes */
 #define LIMIT_MESSAGE_BYTES 65536 /* of one body */
@@ -40,6 +47,7 @@
 #define LIMIT_BOX_SENDER_BYTES (64 * 1024)
 #define LIMIT_BOX_UNDELIVERABLE 128 /* outside the quotas; the newest past this are dropped */
 #define LIMIT_MAIL_MESSAGES 100000  /* in all, those kept for retries included */
+#define LIMIT_MAIL_MESSAGES_PER_ADDRESS 6250   /* of these, from one address */
 #define LIMIT_MAIL_BYTES (256LL * 1024 * 1024) /* of bodies, in all, on disk */
 #define LIMIT_MAIL_DEFAULT_MESSAGES 100        /* in one reply */
 #define LIMIT_MAIL_MAX_MESSAGES 1000
@@ -57,7 +65,6 @@
                               */
 #define LIMIT_LINK_CHARS 512 /* a longer link to the next page is left out */
 #define LIMIT_URL_CHARS 2048
-#define LIMIT_JSON_DEPTH 2048           /* jansson's own */
 #define LIMIT_HEADERS_DEADLINE_MS 10000 /* from connecting to the end of the headers */
 #define LIMIT_BODY_DEADLINE_MS 20000
 #define LIMIT_REPLY_DEADLINE_MS 60000

@@ -35,8 +35,7 @@ struct service {
     struct fault fault;
 };
 
-/* --- the loop
- * --------------------------------------------------------------------------------------- */
+/* --- the loop -------------------------------------------------------------------------------- */
 
 static bool on_pass_done(void *user)
 {
@@ -52,6 +51,8 @@ static void close_all(struct service *service)
     if (service->closed)
         return;
     service->closed = true;
+    /* Sends what is answered, and commits: no connection may be suspended, no batch open after. */
+    http_loop_pump(http_door_loop(service->door));
     http_door_close(service->door);
     uv_close((uv_handle_t *)&service->settle, NULL);
     uv_close((uv_handle_t *)&service->due, NULL);
@@ -96,8 +97,6 @@ static void on_stop_late(uv_timer_t *timer)
     struct service *service = timer->data;
 
     log_event(LOG_WARN, "stop_cut", "reason", "clients did not take their replies in time", NULL);
-    /* No connection may be suspended when libmicrohttpd stops: this sends what is answered. */
-    http_loop_pump(http_door_loop(service->door));
     close_all(service);
 }
 
@@ -114,8 +113,7 @@ static void on_signal(uv_signal_t *handle, int number)
     uv_timer_start(&service->stop_late, on_stop_late, LIMIT_STOP_MS, 0);
 }
 
-/* --- caps that the system sets
- * ------------------------------------------------------------------------ */
+/* --- caps that the system sets --------------------------------------------------------------- */
 
 /* Each connection is a descriptor: where there are fewer, the caps follow. */
 static void fit_descriptors(struct options *options)
@@ -151,8 +149,7 @@ static void announce_caps(const struct options *asked, const struct options *got
         "reason", "the descriptor limit (ulimit -n), and room for what does not wait", NULL);
 }
 
-/* --- start and end
- * ----------------------------------------------------------------------------------- */
+/* --- start and end --------------------------------------------------------------------------- */
 
 static bool only_loopback(const struct options *options)
 {

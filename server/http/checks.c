@@ -100,19 +100,16 @@ static int check_route(
     return fault_set(ret_fault, ERROR_BAD_METHOD, "this path takes %s", request->methods);
 }
 
-/* How long the body will be; 411 and 400 where that cannot be known for sure. */
+/* Is it known for sure how long the body will be, and is it short enough? */
 static int check_length(struct request *request, struct fault *ret_fault)
 {
     const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    bool needs_body = !strcmp(request->route->method, MHD_HTTP_METHOD_POST);
 
     if (request_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING))
         return fault_set(ret_fault, ERROR_LENGTH_REQUIRED,
             "Transfer-Encoding is not taken: send the body with a Content-Length");
     if (!length)
-        return needs_body ? fault_set(ret_fault, ERROR_LENGTH_REQUIRED,
-                                "send a JSON body, such as {}, with a Content-Length")
-                          : 0;
+        return 0;
     if (header_times(request, MHD_HTTP_HEADER_CONTENT_LENGTH) > 1)
         return fault_set(ret_fault, ERROR_BAD_REQUEST, "there are two Content-Length headers");
     if (!length[0] || strspn(length, "0123456789") != strlen(length))
@@ -125,13 +122,17 @@ static int check_length(struct request *request, struct fault *ret_fault)
     return 0;
 }
 
-static int check_type(struct request *request, struct fault *ret_fault)
+/* A POST has a body, and it is JSON. */
+static int check_body(struct request *request, struct fault *ret_fault)
 {
     const char *type = request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE);
     size_t length = type ? strcspn(type, "; \t") : 0;
 
     if (strcmp(request->route->method, MHD_HTTP_METHOD_POST) != 0)
         return 0;
+    if (!request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH))
+        return fault_set(ret_fault, ERROR_LENGTH_REQUIRED,
+            "send a JSON body, such as {}, with a Content-Length");
     if (length == strlen("application/json") && !strncasecmp(type, "application/json", length))
         return 0;
     return fault_set(ret_fault, ERROR_NOT_JSON,
@@ -141,17 +142,18 @@ static int check_type(struct request *request, struct fault *ret_fault)
 int checks_run(
     struct request *request, const char *path, const char *method, struct fault *ret_fault)
 {
+    bool preflight = !strcmp(method, MHD_HTTP_METHOD_OPTIONS);
     int error = check_size(request, ret_fault);
 
     if (!error)
         error = check_host(request, ret_fault);
-    if (!error)
+    if (!error && !preflight)
         error = check_route(request, path, method, ret_fault);
     if (!error)
         error = check_length(request, ret_fault);
-    if (!error)
-        error = check_type(request, ret_fault);
-    if (!error)
+    if (!error && !preflight)
+        error = check_body(request, ret_fault);
+    if (!error && !preflight)
         error = read_credential(request, ret_fault);
     return error;
 }

@@ -27,8 +27,7 @@ static int64_t door_now_ms(const struct http_door *door)
     return clock_now_ms(door->config.clock);
 }
 
-/* --- replies
- * --------------------------------------------------------------------------------------- */
+/* --- replies --------------------------------------------------------------------------------- */
 
 static void send_reply(struct request *request)
 {
@@ -48,13 +47,22 @@ static void add_retry_after(struct request *request, int seconds)
     MHD_add_response_header(request->response, MHD_HTTP_HEADER_RETRY_AFTER, text);
 }
 
+static void request_resume(struct request *request)
+{
+    if (!request->suspended)
+        return;
+    request->suspended = false;
+    MHD_resume_connection(request->mhd);
+    http_loop_trigger(request->door->loop);
+}
+
 void request_reply(struct request *request, unsigned status, const char *type, struct text *body,
     const struct reply_header *headers)
 {
     size_t size = 0;
     char *bytes = NULL;
 
-    if (request->response)
+    if (request->response || request->failed)
         return;
     if (body && text_failed(body)) {
         struct fault fault;
@@ -69,7 +77,8 @@ void request_reply(struct request *request, unsigned status, const char *type, s
         size, bytes, bytes ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
     if (!request->response) {
         free(bytes);
-        shutdown(request->connection->fd, SHUT_RDWR);
+        request->failed = true;
+        request_resume(request);
         return;
     }
     request->status = status;
@@ -83,11 +92,7 @@ void request_reply(struct request *request, unsigned status, const char *type, s
         add_retry_after(request, request->retry_after_s);
     if (request->door->draining)
         MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONNECTION, "close");
-    if (request->suspended) {
-        request->suspended = false;
-        MHD_resume_connection(request->mhd);
-        http_loop_trigger(request->door->loop);
-    }
+    request_resume(request);
 }
 
 void request_reply_json(struct request *request, struct text *body)
@@ -140,7 +145,7 @@ void request_heard(struct request *request)
     request->connection->heard_ms = door_now_ms(request->door);
 }
 
-static void find_caller(struct request *request)
+static int find_caller(struct request *request, struct fault *ret_fault)
 {
     struct http_door *door = request->door;
     struct http_connection *connection = request->connection;
@@ -150,12 +155,13 @@ static void find_caller(struct request *request)
     request->port = connection->port;
     if (connection->source) {
         request->source = connection->source;
-        return;
+        return 0;
     }
-    caller->exempt =
-        policy_client(&door->config.policy, request->mhd, &caller->address, &request->port);
-    if (!caller->exempt)
+    int error = policy_client(&door->config.policy, request->mhd, &caller->address, &request->port,
+        &caller->exempt, ret_fault);
+    if (!error && !caller->exempt)
         request->source = source_hold(door->config.sources, &caller->address, door_now_ms(door));
+    return error;
 }
 
 static int check_rate(struct request *request, struct fault *ret_fault)
@@ -217,9 +223,9 @@ static enum MHD_Result begin(
     if (!request->connection)
         return MHD_NO;
     http_connection_enter(request->connection, HTTP_BODY);
-    find_caller(request);
-    if (!check_rate(request, &fault) && !policy_check_host(policy, request->mhd, &fault) &&
-        (!strcmp(method, MHD_HTTP_METHOD_OPTIONS) || !checks_run(request, path, method, &fault)))
+    if (!find_caller(request, &fault) && !check_rate(request, &fault) &&
+        !policy_check_host(policy, request->mhd, &fault) &&
+        !checks_run(request, path, method, &fault))
         return MHD_YES;
     if (checks_can_drain(request)) {
         request->refusal = malloc(sizeof fault);
@@ -260,7 +266,7 @@ static void run(struct request *request, const char *path, const char *method)
         preflight(request, path);
     else
         request->route->handle(request);
-    if (request->response)
+    if (request->response || request->failed)
         return;
     MHD_suspend_connection(request->mhd);
     request->suspended = true;
@@ -284,11 +290,11 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const 
         *upload_size = 0;
         return MHD_YES;
     }
-    if (!request->response)
+    if (!request->response && !request->failed)
         run(request, path_of(path), method);
     if (request->response)
         send_reply(request);
-    return MHD_YES;
+    return request->failed ? MHD_NO : MHD_YES;
 }
 
 static void on_complete(void *user, struct MHD_Connection *mhd, void **request_context,
@@ -332,8 +338,7 @@ bool request_parse(struct request *request)
     return !error;
 }
 
-/* --- parked polls
- * ----------------------------------------------------------------------------------- */
+/* --- parked polls ---------------------------------------------------------------------------- */
 
 static void on_vanished(struct wait *wait)
 {
@@ -371,8 +376,7 @@ void request_poll_done(struct request *request)
     wait_end(request->door->waits, &request->wait);
 }
 
-/* --- the door itself
- * ---------------------------------------------------------------------------------- */
+/* --- the door itself ------------------------------------------------------------------------- */
 
 static bool on_exempt(const struct address *address, void *user)
 {

@@ -51,6 +51,7 @@ struct route {
     const char *method;
     const char *path; /* ends in `/` where a name follows */
     void (*handle)(struct request *request);
+    bool head; /* serves HEAD too: a GET that changes nothing */
 };
 
 struct request {
@@ -65,8 +66,7 @@ struct request {
     struct poll_pieces pieces;
     struct meta_filter filters[LIMIT_FILTERS];
     size_t filter_count;
-    struct poll *poll;                /* under way, or NULL */
-    char last_id[LIMIT_ID_CHARS + 1]; /* of the last node in the page */
+    struct poll *poll; /* under way, or NULL */
 
     /* private to the door */
     struct source *source; /* the caller's; held unless it is the connection's */
@@ -82,6 +82,7 @@ struct request {
     bool needs_host; /* HTTP/1.1 */
     bool begun;
     bool suspended;
+    bool failed; /* there was no memory for a reply: the connection is closed */
 };
 
 struct reply_header {

@@ -48,6 +48,7 @@ struct http_loop {
     struct listener *listeners;
     struct phase_list phases[HTTP_PHASES];
     size_t connections;
+    int64_t next_keeping_ms;
     bool triggered;
     bool pumping;
     bool draining;
@@ -174,20 +175,29 @@ static void cut_late(struct http_loop *loop)
     }
 }
 
-/* --- the pump
- * ------------------------------------------------------------------------------------- */
+/* --- the pump -------------------------------------------------------------------------------- */
 
-static void on_timer(uv_timer_t *timer)
+static void on_connectable(uv_poll_t *readable, int status, int events);
+
+/* Once a second, however busy the loop is. */
+static void keep_house(struct http_loop *loop)
 {
-    struct http_loop *loop = timer->data;
+    int64_t now = now_ms(loop);
 
+    if (now < loop->next_keeping_ms)
+        return;
+    loop->next_keeping_ms = now + PUMP_AGAIN_MS;
     cut_late(loop);
     for (struct listener *listener = loop->listeners; listener; listener = listener->next)
         if (listener->paused) {
             listener->paused = false;
-            uv_poll_start(&listener->readable, UV_READABLE, listener->readable.poll_cb);
+            uv_poll_start(&listener->readable, UV_READABLE, on_connectable);
         }
-    http_loop_pump(loop);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    http_loop_pump(timer->data);
 }
 
 static bool has_deadlines(const struct http_loop *loop)
@@ -209,6 +219,7 @@ void http_loop_pump(struct http_loop *loop)
     if (loop->pumping || !loop->daemon)
         return;
     loop->pumping = true;
+    keep_house(loop);
     for (int turn = 0; more && turn < PUMP_TURNS; turn++) {
         loop->triggered = false;
         MHD_run(loop->daemon);
@@ -243,8 +254,7 @@ bool http_loop_triggered(const struct http_loop *loop)
     return loop->triggered;
 }
 
-/* --- listening
- * ------------------------------------------------------------------------------------- */
+/* --- listening ------------------------------------------------------------------------------- */
 
 /* Says why before closing: the client has sent nothing that we have read, so a short text fits the
  * socket's buffer. */
@@ -377,8 +387,7 @@ int http_loop_listen(struct http_loop *loop, const struct address *address, uint
     return 0;
 }
 
-/* --- life
- * ------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 __attribute__((format(printf, 2, 0))) static void on_mhd_log(
     void *user, const char *format, va_list arguments)

@@ -21,8 +21,7 @@ bool policy_trusts(const struct http_policy *policy, const struct address *addre
     return false;
 }
 
-/* --- forwarding headers
- * ---------------------------------------------------------------------------- */
+/* --- forwarding headers ---------------------------------------------------------------------- */
 
 struct forwarded {
     const char *name;
@@ -105,23 +104,20 @@ static char *forwarded_for(char *element)
     return NULL;
 }
 
-bool policy_client(const struct http_policy *policy, struct MHD_Connection *mhd,
-    struct address *address, uint16_t *port)
-{
-    static const char *const names[] = {"Forwarded", "X-Forwarded-For"};
-    struct forwarded forwarded = {.length = 0};
-    size_t kind;
+enum found { FOUND_NOTHING, FOUND_CLIENT };
 
-    if (!policy->trusted_count || !policy_trusts(policy, address))
-        return false;
-    for (kind = 0; kind < 2 && !forwarded.length; kind++) {
-        forwarded.name = names[kind];
-        MHD_get_connection_values(mhd, MHD_HEADER_KIND, collect, &forwarded);
-    }
-    bool standard = kind == 1;
-    /* From the right: each element was written by the proxy to its right, so the first that is not
-     * trusted is the last that is known for sure. */
-    while (forwarded.length) {
+/* Who came to the nearest proxy that is trusted, by one of the headers. From the right: each
+ * element was written by the proxy to its right, so the first that is not trusted, or cannot be
+ * read, ends what is known for sure. */
+static enum found follow(const struct http_policy *policy, struct MHD_Connection *mhd,
+    const char *name, bool standard, struct address *address, uint16_t *port)
+{
+    struct forwarded forwarded = {.name = name, .length = 0};
+
+    MHD_get_connection_values(mhd, MHD_HEADER_KIND, collect, &forwarded);
+    if (!forwarded.length)
+        return FOUND_NOTHING;
+    for (;;) {
         struct address next;
         uint16_t next_port;
         char *comma = strrchr(forwarded.text, ',');
@@ -129,20 +125,39 @@ bool policy_client(const struct http_policy *policy, struct MHD_Connection *mhd,
         if (standard)
             element = forwarded_for(element);
         if (!element || !parse_node(element, &next, &next_port))
-            return true;
+            return FOUND_CLIENT;
         *address = next;
         *port = next_port;
-        if (!policy_trusts(policy, address))
-            return false;
-        if (!comma)
-            return true;
+        if (!comma || !policy_trusts(policy, address))
+            return FOUND_CLIENT;
         *comma = '\0';
     }
-    return true;
 }
 
-/* --- Host and Origin
- * ------------------------------------------------------------------------------- */
+int policy_client(const struct http_policy *policy, struct MHD_Connection *mhd,
+    struct address *address, uint16_t *port, bool *ret_exempt, struct fault *ret_fault)
+{
+    struct address standard = *address, common = *address;
+    uint16_t standard_port = 0, common_port = 0;
+
+    *ret_exempt = policy->trusted_count && policy_trusts(policy, address);
+    if (!*ret_exempt)
+        return 0;
+    enum found by_standard = follow(policy, mhd, "Forwarded", true, &standard, &standard_port);
+    enum found by_common = follow(policy, mhd, "X-Forwarded-For", false, &common, &common_port);
+    /* A proxy writes one of the two and may pass on what a client put into the other. */
+    if (by_standard && by_common && !address_equal(&standard, &common))
+        return fault_set(ret_fault, ERROR_BAD_REQUEST,
+            "Forwarded and X-Forwarded-For name different clients: send neither yourself");
+    if (!by_standard && !by_common)
+        return 0;
+    *ret_exempt = false;
+    *address = by_standard ? standard : common;
+    *port = by_standard ? standard_port : common_port;
+    return 0;
+}
+
+/* --- Host and Origin ------------------------------------------------------------------------- */
 
 /* Is `host`, perhaps with a port, this machine's own name? */
 static bool is_loopback_host(const char *host)

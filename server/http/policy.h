@@ -20,11 +20,12 @@ struct http_policy {
 
 bool policy_trusts(const struct http_policy *policy, const struct address *address);
 
-/* The client's address: the peer's, or, where that is a trusted proxy, the nearest one in Forwarded
- * (RFC 7239) or X-Forwarded-For that is not. `port` becomes 0 where it is not known. True where the
- * result is a trusted proxy itself. */
-bool policy_client(const struct http_policy *policy, struct MHD_Connection *mhd,
-    struct address *address, uint16_t *port);
+/* The client's address (given as the peer's): where that is a trusted proxy, the nearest one in
+ * Forwarded (RFC 7239) or X-Forwarded-For that is not; where an element cannot be read, the proxy
+ * that wrote it. `port` becomes 0 where it is not known. `ret_exempt`: it is a trusted proxy that
+ * speaks for nobody. ERROR_BAD_REQUEST where the two headers disagree. */
+int policy_client(const struct http_policy *policy, struct MHD_Connection *mhd,
+    struct address *address, uint16_t *port, bool *ret_exempt, struct fault *ret_fault);
 
 /* On an index for this machine only, Host and Origin must name it: ERROR_FOREIGN_HOST otherwise. */
 int policy_check_host(

@@ -14,7 +14,6 @@ static bool gather_node(const struct node_view *node, void *user)
 {
     struct request *request = user;
     codec_add_node(&request->pieces.nodes, node);
-    strcpy(request->last_id, node->id);
     return request->pieces.nodes.length < LIMIT_PAGE_BYTES;
 }
 
@@ -62,8 +61,7 @@ static void poll_by_query(struct request *request, bool list, bool mail, poll_do
     request_poll(request, &poll, done);
 }
 
-/* --- lists
- * ------------------------------------------------------------------------------------------- */
+/* --- lists ----------------------------------------------------------------------------------- */
 
 /* Does If-None-Match (RFC 9110, 13.1.2; weak comparison) name this cursor? */
 static bool already_has(const struct request *request, const char *cursor)
@@ -88,13 +86,13 @@ static void text_encode(struct text *out, const char *string)
 }
 
 /* Where a whole list goes on, as a link (RFC 8288). */
-static void write_next_link(struct request *request, struct text *out)
+static void write_next_link(struct request *request, const char *after, struct text *out)
 {
     const char *limit = request_query(request, "limit");
     const char *network = request_query(request, "network");
 
     text_puts(out, "</list?after=");
-    text_puts(out, request->last_id);
+    text_puts(out, after);
     if (limit)
         text_printf(out, "&limit=%s", limit);
     if (network)
@@ -129,9 +127,8 @@ static void list_answered(const struct fault *fault, const struct poll_result *r
         request_reply(request, MHD_HTTP_NOT_MODIFIED, NULL, NULL, headers);
         return;
     }
-    bool whole = result->reset || !request_query(request, "since");
-    if (result->more && whole) {
-        write_next_link(request, &link);
+    if (result->after) {
+        write_next_link(request, result->after, &link);
         /* A reply whose head does not fit its room would not be sent at all. */
         if (!text_failed(&link) && link.length <= LIMIT_LINK_CHARS)
             headers[1] = (struct reply_header){MHD_HTTP_HEADER_LINK, link.bytes};
@@ -146,8 +143,7 @@ static void handle_list(struct request *request)
     poll_by_query(request, true, false, list_answered);
 }
 
-/* --- mailboxes
- * --------------------------------------------------------------------------------------- */
+/* --- mailboxes ------------------------------------------------------------------------------- */
 
 static void mail_answered(const struct fault *fault, const struct poll_result *result, void *user)
 {
@@ -196,8 +192,7 @@ static void handle_send(struct request *request)
     index_send(request_index(request), &request->caller, &send, message_sent, request);
 }
 
-/* --- events
- * ------------------------------------------------------------------------------------------ */
+/* --- events ---------------------------------------------------------------------------------- */
 
 static void events_answered(const struct fault *fault, const struct poll_result *result, void *user)
 {
@@ -236,8 +231,7 @@ static void handle_events(struct request *request)
     request_poll(request, &poll, events_answered);
 }
 
-/* --- nodes
- * ------------------------------------------------------------------------------------------- */
+/* --- nodes ----------------------------------------------------------------------------------- */
 
 static void registered(const struct fault *fault, const struct registered *result, void *user)
 {
@@ -341,8 +335,7 @@ static void handle_remove(struct request *request)
         request->name, node_removed, request);
 }
 
-/* --- health
- * ------------------------------------------------------------------------------------------ */
+/* --- health ---------------------------------------------------------------------------------- */
 
 static void handle_health(struct request *request)
 {
@@ -369,22 +362,21 @@ static void handle_ready(struct request *request)
     index_check_ready(request_index(request), readiness_known, request);
 }
 
-/* --- the table
- * --------------------------------------------------------------------------------------- */
+/* --- the table ------------------------------------------------------------------------------- */
 
-/* A path that ends in a slash takes one name after it. GET serves HEAD too. */
+/* A path that ends in a slash takes one name after it. */
 static const struct route routes[] = {
-    {"POST", "/register", handle_register},
-    {"POST", "/heartbeat", handle_heartbeat},
-    {"GET", "/list", handle_list},
-    {"GET", "/nodes/", handle_node},
-    {"DELETE", "/nodes/", handle_remove},
-    {"POST", "/mailbox/", handle_send},
-    {"GET", "/mailbox/", handle_read},
-    {"POST", "/events", handle_events},
-    {"GET", "/events", handle_events_query},
-    {"GET", "/healthz", handle_health},
-    {"GET", "/readyz", handle_ready},
+    {"POST", "/register", handle_register, false},
+    {"POST", "/heartbeat", handle_heartbeat, false},
+    {"GET", "/list", handle_list, true},
+    {"GET", "/nodes/", handle_node, true},
+    {"DELETE", "/nodes/", handle_remove, false},
+    {"POST", "/mailbox/", handle_send, false},
+    {"GET", "/mailbox/", handle_read, false},
+    {"POST", "/events", handle_events, false},
+    {"GET", "/events", handle_events_query, false},
+    {"GET", "/healthz", handle_health, true},
+    {"GET", "/readyz", handle_ready, true},
 };
 
 static bool path_matches(const struct route *route, const char *path, const char **ret_name)
@@ -411,16 +403,17 @@ static void add_method(char ret_methods[ROUTE_METHODS_SIZE], const char *method)
 const struct route *route_find(const char *method, const char *path, const char **ret_name,
     char ret_methods[ROUTE_METHODS_SIZE])
 {
-    const char *wanted = !strcmp(method, "HEAD") ? "GET" : method;
+    bool head = !strcmp(method, "HEAD");
+    const char *wanted = head ? "GET" : method;
 
     ret_methods[0] = '\0';
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         if (!path_matches(&routes[i], path, ret_name))
             continue;
-        if (!strcmp(routes[i].method, wanted))
+        if (!strcmp(routes[i].method, wanted) && (!head || routes[i].head))
             return &routes[i];
         add_method(ret_methods, routes[i].method);
-        if (!strcmp(routes[i].method, "GET"))
+        if (routes[i].head)
             add_method(ret_methods, "HEAD");
     }
     if (ret_methods[0])

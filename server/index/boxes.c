@@ -7,20 +7,26 @@
 
 #define UNDELIVERABLE_BODY_SIZE 512
 
-/* How long a message of that type is worth something, where the sender does not say. */
 /* --- mails in memory ------------------------------------------------------------------------- */
 
+/* A retry comes from the same token, not just from the same id: another node may have that now. */
 struct retry_key {
-    int64_t network;
-    const char *from, *to, *id;
+    const struct lease *sender;
+    const char *to, *id;
 };
+
+static bool is_from(const struct mail *mail, const struct lease *sender)
+{
+    return !memcmp(mail->content_hash, sender->token_hash, MAIL_SENDER_HASH_SIZE);
+}
 
 static bool same_retry(const void *item, const void *key)
 {
     const struct mail *mail = item;
     const struct retry_key *wanted = key;
-    return mail->network == wanted->network && !strcmp(mail->id, wanted->id) &&
-           !strcmp(mail->from, wanted->from) && !strcmp(mail->to, wanted->to);
+    return mail->network == wanted->sender->network->number && is_from(mail, wanted->sender) &&
+           !strcmp(mail->from, wanted->sender->id) && !strcmp(mail->id, wanted->id) &&
+           !strcmp(mail->to, wanted->to);
 }
 
 static uint64_t retry_hash(int64_t network, const char *from, const char *to, const char *id)
@@ -31,9 +37,9 @@ static uint64_t retry_hash(int64_t network, const char *from, const char *to, co
 struct mail *mail_find(
     const struct index *index, const struct lease *sender, const char *to, const char *id)
 {
-    struct retry_key key = {sender->network->number, sender->id, to, id};
+    struct retry_key key = {sender, to, id};
     return table_find(
-        &index->retries, retry_hash(key.network, key.from, key.to, key.id), same_retry, &key);
+        &index->retries, retry_hash(sender->network->number, sender->id, to, id), same_retry, &key);
 }
 
 bool mail_is_from_index(const struct mail *mail)
@@ -66,6 +72,10 @@ void mail_free(struct index *index, struct mail *mail)
     if (!mail_is_from_index(mail))
         table_remove(
             &index->retries, retry_hash(mail->network, mail->from, mail->to, mail->id), mail);
+    if (mail->source) {
+        mail->source->mails--;
+        source_release(index->config.sources, mail->source);
+    }
     index->mail_count--;
     free(mail);
 }
@@ -145,6 +155,11 @@ struct mail *mail_add(struct index *index, const struct store_message *message, 
         free(mail);
         return NULL;
     }
+    if (message->from_address.family)
+        mail->source =
+            source_hold(index->config.sources, &message->from_address, index_now_ms(index));
+    if (mail->source)
+        mail->source->mails++;
     link_add(&index->mails, &mail->all);
     index->mail_count++;
     if (box) {
@@ -273,8 +288,7 @@ static void tell_sender(struct index *index, const struct mail *mail, bool recip
     if (mail_is_from_index(mail))
         return;
     sender = lease_find(index, recipient->network, mail->from);
-    /* Another node may have come under the sender's id since. */
-    if (!sender || sender->number != mail->sender)
+    if (!sender || !is_from(mail, sender))
         return;
     if (sender == recipient && recipient_leaves)
         return;

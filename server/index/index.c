@@ -170,6 +170,7 @@ int index_open(const struct index_config *config, struct index **ret_index)
     index->next_node = index->next_network = index->next_message = 1;
     index->wall_offset_ms = clock_wall_ms(config->clock) - clock_now_ms(config->clock);
     index->refuse_until_ms = INT64_MIN;
+    index->reload_ms = INT64_MAX;
     while (!index->random)
         index_random_bytes(&index->random, sizeof index->random);
     link_init(&index->parked);
@@ -192,6 +193,8 @@ void index_close(struct index *index)
         return;
     struct sweep sweep;
 
+    if (index->store->open_batch)
+        index->store->f->flush(index->store); /* its completions are ours */
     while (!link_empty(&index->mails))
         mail_free(index, container_of(index->mails.next, struct mail, all));
     do {
@@ -224,7 +227,9 @@ int64_t index_next_due_ms(const struct index *index)
 {
     const struct heap_node *first = heap_first(&index->timers);
 
-    if (!first || !index->loaded)
+    if (!index->loaded)
+        return index->reload_ms;
+    if (!first)
         return INT64_MAX;
     return first->due_ms > index->refuse_until_ms ? first->due_ms : index->refuse_until_ms;
 }
@@ -233,7 +238,10 @@ void index_tick(struct index *index)
 {
     int64_t now_ms = index_now_ms(index);
 
-    for (int i = 0; i < LIMIT_EXPIRE_BATCH && index_next_due_ms(index) <= now_ms; i++) {
+    if (!index->loaded && index->reload_ms <= now_ms)
+        index_lost(index);
+    for (int i = 0; index->loaded && i < LIMIT_EXPIRE_BATCH && index_next_due_ms(index) <= now_ms;
+         i++) {
         struct heap_node *first = heap_first(&index->timers);
         struct timer *timer = container_of(first, struct timer, due);
         timer_set(index, timer, INT64_MAX);
@@ -268,7 +276,10 @@ void index_check_ready(struct index *index, index_done done, void *user)
         fault.error = ERROR_NOT_READY;
     else if (first && first->due_ms < index_now_ms(index) - READY_LAG_MS)
         fault_set(&fault, ERROR_NOT_READY, "expiry is more than %d s late", READY_LAG_MS / 1000);
-    if (fault.error || !(readiness = malloc(sizeof *readiness))) {
+    readiness = fault.error ? NULL : malloc(sizeof *readiness);
+    if (!readiness) {
+        if (!fault.error)
+            fault_busy(&fault, ERROR_NO_MEMORY);
         done(&fault, user);
         return;
     }

@@ -54,7 +54,7 @@ struct index_config {
 };
 
 int index_open(const struct index_config *config, struct index **ret_index);
-void index_close(struct index *index); /* NULL is fine; no poll may be parked */
+void index_close(struct index *index); /* flushes the store; NULL is fine; no poll may be parked */
 
 typedef void (*index_done)(const struct fault *fault, void *user); /* fault NULL: success */
 
@@ -238,6 +238,7 @@ struct poll_result {
     struct cursor cursor; /* of the list */
     bool reset;
     bool more;
+    const char *after;  /* of a whole list with `more`: the id that the next page comes after */
     bool list_changed;  /* this answer speaks of changes: remember when, for heard_ms */
     struct cursor next; /* of the mailbox */
     bool mail_reset;

@@ -33,16 +33,18 @@ struct link {
 
 struct network {
     struct timer prune; /* when to look for tombstones to forget, or to drop the network */
-    int64_t number;
+    int64_t number;     /* may change when the store is read back after a loss */
+    uint64_t hash;      /* of the name */
     uint64_t birth, seq, horizon;
     uint64_t epoch; /* derived from the store's epoch, birth and name */
     size_t nodes;
-    size_t tombstones; /* about: prune counts them anew */
-    size_t holds;      /* operations under way that point here */
-    bool stored;       /* has a row */
-    bool pruning;      /* in the open batch: what the horizon will be is not known yet */
-    bool seen;         /* by the load under way */
-    struct link polls; /* parked on its list and not woken */
+    size_t tombstones;     /* about: prune counts them anew */
+    struct source *source; /* who made it; NULL: not counted */
+    size_t holds;          /* operations under way that point here */
+    bool stored;           /* has a row */
+    bool pruning;          /* in the open batch: what the horizon will be is not known yet */
+    bool seen;             /* by the load under way */
+    struct link polls;     /* parked on its list and not woken */
     char name[];
 };
 
@@ -73,13 +75,13 @@ struct mail {
     struct link link;   /* in its box, in order of seq */
     struct box *box;    /* NULL once acknowledged, expired, or its box gone */
     int64_t number;
-    int64_t network; /* number */
-    int64_t sender;  /* number of its node; 0: the index, or one that has left */
+    int64_t network;       /* number */
+    struct source *source; /* whose share of all messages it counts in; NULL: nobody's */
     uint64_t seq;
     int64_t expires_ms, forget_ms;
     size_t body_size;
     struct address from_prefix;
-    uint8_t content_hash[STORE_HASH_SIZE];
+    uint8_t content_hash[STORE_HASH_SIZE]; /* its first half: of the sender's token */
     bool handed;
     bool given;
     const char *from, *to, *id, *session, *type; /* from "": the index itself */
@@ -114,6 +116,7 @@ struct index {
     int64_t refuse_until_ms; /* after a loss no write is tried before */
     uint64_t random;
     struct link parked; /* every parked poll */
+    int64_t reload_ms;  /* when to try again after the store could not be read back */
     bool loaded;
     bool released;
 };
@@ -121,7 +124,8 @@ struct index {
 /* --- load.c ---------------------------------------------------------------------------------- */
 
 /* The store's `lost`: a batch is undone there, and memory goes back to what is committed. Leases
- * keep their time. */
+ * that memory has keep their time; one whose end was undone runs a full ttl. Tried again until the
+ * store can be read. */
 void index_lost(void *user);
 
 /* Things picked from a table, which may not change while it is visited. */
@@ -172,6 +176,9 @@ void network_add_tombstone(struct index *index, struct network *network, const c
 void network_let_go(
     struct index *index, struct network *network); /* frees it if nothing needs it */
 void network_free(struct index *index, struct network *network);
+
+/* `source` made it with its first node; NULL: not counted. */
+void network_count_source(struct network *network, struct source *source);
 
 /* --- leases.c -------------------------------------------------------------------------------- */
 
@@ -231,6 +238,8 @@ void mail_free(struct index *index, struct mail *mail);
 /* What that sender sent there under that id, if it is still remembered. */
 struct mail *mail_find(
     const struct index *index, const struct lease *sender, const char *to, const char *id);
+#define MAIL_SENDER_HASH_SIZE (STORE_HASH_SIZE / 2)
+
 bool mail_is_from_index(const struct mail *mail);
 
 /* --- polls.c --------------------------------------------------------------------------------- */

@@ -25,7 +25,7 @@ static bool same_token(const void *item, const void *key)
 
 static uint64_t name_hash(const struct network *network, const char *id)
 {
-    return table_hash_pair((uint64_t)network->number, id);
+    return table_hash_pair(network->hash, id);
 }
 
 struct lease *lease_find(const struct index *index, const struct network *network, const char *id)
@@ -171,5 +171,5 @@ void lease_end(struct index *index, struct lease *lease)
     lease_free(index, lease);
     /* With no tombstone to wait for, an empty network is looked at soon. */
     if (!network->nodes && !network->tombstones)
-        timer_set(index, &network->prune, index_now_ms(index) + LIMIT_PRUNE_EVERY_MS);
+        timer_set(index, &network->prune, index_now_ms(index) + LIMIT_DROP_AFTER_MS);
 }

@@ -62,7 +62,7 @@ static void loaded_network(const struct store_network *row, size_t tombstones, v
     network->stored = network->seen = true;
     if (row->number >= index->next_network)
         index->next_network = row->number + 1;
-    timer_set(index, &network->prune, index_now_ms(index) + LIMIT_PRUNE_EVERY_MS);
+    timer_set(index, &network->prune, index_now_ms(index) + LIMIT_DROP_AFTER_MS);
 }
 
 static void loaded_node(const struct store_node *node, void *user)
@@ -120,14 +120,6 @@ static void loaded_box(const struct store_box *row, void *user)
     }
 }
 
-/* The node that sent it, if that is still here: a node that registered later is another one. */
-static int64_t loading_sender(
-    const struct index *index, const struct network *network, const struct store_message *row)
-{
-    const struct lease *sender = lease_find(index, network, row->from);
-    return sender && sender->registered_wall_ms <= row->sent_wall_ms ? sender->number : 0;
-}
-
 static void loaded_message(const struct store_message *row, void *user)
 {
     struct loading *loading = user;
@@ -144,11 +136,8 @@ static void loaded_message(const struct store_message *row, void *user)
         message.expires_ms = latest_ms;
     if (message.forget_ms > latest_ms)
         message.forget_ms = latest_ms;
-    struct mail *mail = mail_add(index, &message, box);
-    if (!mail)
+    if (!mail_add(index, &message, box))
         loading_fail(loading, ERROR_NO_MEMORY);
-    else if (box && row->from[0])
-        mail->sender = loading_sender(index, box->lease->network, row);
     /* What is remembered for retries may outlive its node and network: their numbers stay taken. */
     if (row->box >= index->next_node)
         index->next_node = row->box + 1;
@@ -224,8 +213,7 @@ static void load_done(int error, void *user)
     } else {
         fault_set(&fault, error, "the store could not be read");
     }
-    if (loading->done)
-        loading->done(error ? &fault : NULL, loading->user);
+    loading->done(error ? &fault : NULL, loading->user);
     free(loading);
 }
 
@@ -263,10 +251,16 @@ void index_load(struct index *index, index_done done, void *user)
     index->store->f->load(index->store, &loader, load_done, loading);
 }
 
+static void reloaded(const struct fault *fault, void *user)
+{
+    struct index *index = user;
+    index->reload_ms = fault ? index->refuse_until_ms : INT64_MAX;
+}
+
 void index_lost(void *user)
 {
     struct index *index = user;
 
     index->refuse_until_ms = index_now_ms(index) + LOSS_PAUSE_MS;
-    index_load(index, NULL, NULL);
+    index_load(index, reloaded, index);
 }

@@ -69,12 +69,13 @@ static void network_prune(struct index *index, struct network *network)
     struct pruning *pruning = malloc(sizeof *pruning);
 
     if (!pruning) {
-        timer_set(index, &network->prune, index_now_ms(index) + LIMIT_PRUNE_EVERY_MS);
+        timer_set(index, &network->prune, index_now_ms(index) + LIMIT_DROP_AFTER_MS);
         return;
     }
     *pruning = (struct pruning){index, network};
     network->holds++;
     network->pruning = true;
+    network->tombstones = 0; /* counts those that come before this completes */
     index->store->f->prune_tombstones(index->store, network->number,
         index_now_ms(index) + index->wall_offset_ms - LIMIT_TOMBSTONE_S * 1000LL, LIMIT_TOMBSTONES,
         network_pruned, pruning);
@@ -93,7 +94,7 @@ static void network_fire(struct index *index, struct timer *timer)
     if (network->nodes)
         return;
     if (network->holds || !link_empty(&network->polls)) {
-        timer_set(index, timer, index_now_ms(index) + LIMIT_PRUNE_EVERY_MS);
+        timer_set(index, timer, index_now_ms(index) + LIMIT_DROP_AFTER_MS);
         return;
     }
     /* From here on the name is that of a network that has never had a node, with another epoch. */
@@ -105,15 +106,18 @@ static void network_fire(struct index *index, struct timer *timer)
 static void network_pruned(int error, uint64_t horizon, size_t tombstones_left, void *user)
 {
     struct pruning *pruning = user;
+    struct index *index = pruning->index;
     struct network *network = pruning->network;
 
     network->holds--;
     network->pruning = false;
     if (!error) {
         network->horizon = horizon;
-        network->tombstones = tombstones_left;
+        network->tombstones += tombstones_left;
     }
-    timer_set(pruning->index, &network->prune, index_now_ms(pruning->index) + LIMIT_PRUNE_EVERY_MS);
+    timer_set(index, &network->prune,
+        index_now_ms(index) + (network->tombstones ? LIMIT_PRUNE_EVERY_MS : LIMIT_DROP_AFTER_MS));
+    network_let_go(index, network);
     free(pruning);
 }
 
@@ -125,6 +129,7 @@ struct network *network_add(struct index *index, const struct store_network *row
     if (!network)
         return NULL;
     memcpy(network->name, row->name, name_size);
+    network->hash = name_hash(row->name);
     network->number = row->number;
     network->birth = row->birth;
     network->epoch = index_derive_epoch(index, row->birth, row->name, name_size - 1);
@@ -134,7 +139,7 @@ struct network *network_add(struct index *index, const struct store_network *row
         free(network);
         return NULL;
     }
-    if (table_add(&index->networks, name_hash(row->name), network)) {
+    if (table_add(&index->networks, network->hash, network)) {
         timer_stop(index, &network->prune);
         free(network);
         return NULL;
@@ -185,7 +190,7 @@ void network_add_tombstone(struct index *index, struct network *network, const c
     if (network->tombstones > LIMIT_TOMBSTONES + LIMIT_TOMBSTONES_SLACK)
         timer_set(index, &network->prune, now_ms);
     else if (network->prune.due.due_ms == INT64_MAX)
-        timer_set(index, &network->prune, now_ms + LIMIT_TOMBSTONE_S * 1000LL);
+        timer_set(index, &network->prune, now_ms + LIMIT_TOMBSTONE_S * 1000LL + 1);
 }
 
 void network_let_go(struct index *index, struct network *network)
@@ -197,6 +202,19 @@ void network_let_go(struct index *index, struct network *network)
 void network_free(struct index *index, struct network *network)
 {
     timer_stop(index, &network->prune);
-    table_remove(&index->networks, name_hash(network->name), network);
+    table_remove(&index->networks, network->hash, network);
+    if (network->source) {
+        network->source->networks--;
+        source_release(index->config.sources, network->source);
+    }
     free(network);
+}
+
+void network_count_source(struct network *network, struct source *source)
+{
+    if (!source || network->source)
+        return;
+    source_keep(source);
+    source->networks++;
+    network->source = source;
 }

@@ -87,6 +87,29 @@ static int check_room(struct index *index, const struct caller *caller, struct f
     return fault_later(ret_fault, LIMIT_TTL_DEFAULT_S * 1000);
 }
 
+/* May its node make one more network? */
+static int check_network_room(
+    struct index *index, const struct caller *caller, struct fault *ret_fault)
+{
+    size_t networks = 0;
+
+    if (index->networks.count >= LIMIT_NETWORKS) {
+        fault_set(ret_fault, ERROR_INDEX_FULL, "the index has all the networks it takes");
+        return fault_later(ret_fault, LIMIT_TOMBSTONE_S * 1000LL);
+    }
+    if (!caller->exempt) {
+        struct source *source =
+            source_hold(index->config.sources, &caller->address, index_now_ms(index));
+        networks = source ? source->networks : 0;
+        source_release(index->config.sources, source);
+    }
+    if (networks < LIMIT_NETWORKS_PER_ADDRESS)
+        return 0;
+    fault_set(ret_fault, ERROR_TOO_MANY_NODES,
+        "nodes of your address made %zu networks within an hour: use one that is there", networks);
+    return fault_later(ret_fault, LIMIT_TOMBSTONE_S * 1000LL);
+}
+
 /* The lease that this registration is about: an own live one, or a new one. */
 static int find_or_add_lease(struct index *index, const struct caller *caller,
     const struct register_request *request, const char *network_name,
@@ -123,6 +146,11 @@ static int find_or_add_lease(struct index *index, const struct caller *caller,
     error = check_room(index, caller, ret_fault);
     if (error)
         return error;
+    if (!network || !network->stored) {
+        error = check_network_room(index, caller, ret_fault);
+        if (error)
+            return error;
+    }
     index_make_uuid(uuid);
     network = network_make(index, network_name);
     if (network)
@@ -135,6 +163,8 @@ static int find_or_add_lease(struct index *index, const struct caller *caller,
     }
     if (!caller->exempt)
         lease_count_source(index, lease, &caller->address);
+    if (!network->stored)
+        network_count_source(network, lease->source);
     lease->registered_wall_ms = clock_wall_ms(index->config.clock);
     change->registered_wall_ms = lease->registered_wall_ms;
     change->created = true;

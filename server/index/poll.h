@@ -30,14 +30,16 @@ struct poll {
     bool full;               /* the page is full: one more row only sets `more` */
     bool gave;               /* messages went out that are to be marked as given */
     size_t rows;
-    size_t expected; /* messages put for it while it waits */
+    size_t looked_at; /* rows of a whole list, matching or not */
+    size_t expected;  /* messages put for it while it waits */
     int64_t deadline_ms;
     int64_t not_before_ms; /* it does not hear of changes in the list before */
     uint64_t mail_after;   /* messages past this seq are of interest */
     int error;             /* what it will be answered, or 0 */
     struct poll_result result;
     char network_name[LIMIT_ID_CHARS + 1];
-    char after_id[LIMIT_ID_CHARS + 1];
+    char after_id[LIMIT_ID_CHARS + 1]; /* where a whole list goes on */
+    char last_id[LIMIT_ID_CHARS + 1];  /* the last one looked at there */
 };
 
 /* --- polls.c --------------------------------------------------------------------------------- */

@@ -1,5 +1,7 @@
 #include "index/poll.h"
 
+#include <string.h>
+
 /* --- what there is to say -------------------------------------------------------------------- */
 
 static struct cursor list_cursor(const struct poll *poll)
@@ -36,8 +38,7 @@ bool poll_has_news(const struct poll *poll)
     return mail_is_news(poll) || (list_is_news(poll) && list_may_speak(poll));
 }
 
-/* --- answering: the mailbox, after the list
- * ------------------------------------------------------- */
+/* --- answering: the mailbox, after the list -------------------------------------------------- */
 
 static bool mail_row(const struct store_message *row, void *user)
 {
@@ -120,8 +121,7 @@ static void read_mail(struct poll *poll)
         poll_answer(poll);
 }
 
-/* --- answering: the list
- * -------------------------------------------------------------------------- */
+/* --- answering: the list --------------------------------------------------------------------- */
 
 static void list_read(int error, void *user)
 {
@@ -135,6 +135,14 @@ static void list_read(int error, void *user)
         poll_answer(poll);
 }
 
+/* There is more than this page takes; a whole list goes on after that id. */
+static bool end_page(struct poll *poll, const char *after)
+{
+    poll->result.more = true;
+    poll->result.after = after;
+    return false;
+}
+
 static bool list_row(
     const struct store_node *node, const struct store_tombstone *tombstone, void *user)
 {
@@ -143,12 +151,15 @@ static bool list_row(
     bool changes = request->has_since && !poll->result.reset;
     bool matches = node && (!request->match || request->match(node->meta, poll->user));
 
-    if (!matches && !changes)
-        return true;
-    if (poll->full || poll->rows >= request->list_limit) {
-        poll->result.more = true;
-        return false;
+    if (!changes && poll->looked_at++ >= LIMIT_LIST_SCAN_NODES)
+        return end_page(poll, poll->last_id);
+    if (matches || changes) {
+        if (poll->full || poll->rows >= request->list_limit)
+            return end_page(poll, changes ? NULL : poll->last_id);
+        poll->rows++;
     }
+    if (!changes)
+        strcpy(poll->last_id, node->id);
     const struct lease *lease = matches ? lease_find(poll->index, poll->network, node->id) : NULL;
     if (lease) {
         struct node_view view;
@@ -157,7 +168,6 @@ static bool list_row(
     } else if (changes) {
         request->on_gone(node ? node->id : tombstone->id, poll->user);
     }
-    poll->rows++;
     if (changes)
         poll->result.cursor.seq = node ? node->seq : tombstone->seq;
     return true;

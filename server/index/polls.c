@@ -82,8 +82,7 @@ void poll_answer(struct poll *poll)
     poll->index->store->f->barrier(poll->index->store, poll_committed, poll);
 }
 
-/* --- waiting
- * ------------------------------------------------------------------------------------------ */
+/* --- waiting --------------------------------------------------------------------------------- */
 
 static void poll_fire(struct index *index, struct timer *timer)
 {
@@ -95,7 +94,16 @@ static void poll_fire(struct index *index, struct timer *timer)
         timer_set(index, timer, poll->deadline_ms);
 }
 
-/* Puts it where changes find it. */
+/* Puts it where changes in its list find it; what it may not hear of yet, it hears by its timer. */
+static void poll_watch(struct poll *poll)
+{
+    if (!poll->request.list)
+        return;
+    link_add(&poll->network->polls, &poll->watching);
+    if (list_is_news(poll) && poll->not_before_ms < poll->timer.due.due_ms)
+        timer_set(poll->index, &poll->timer, poll->not_before_ms);
+}
+
 static int poll_park(struct poll *poll)
 {
     struct index *index = poll->index;
@@ -104,12 +112,9 @@ static int poll_park(struct poll *poll)
     int error = timer_start(index, &poll->timer);
     if (error)
         return error;
-    timer_set(index, &poll->timer,
-        list_is_news(poll) && poll->not_before_ms < poll->deadline_ms ? poll->not_before_ms
-                                                                      : poll->deadline_ms);
+    timer_set(index, &poll->timer, poll->deadline_ms);
     link_add(&index->parked, &poll->parked);
-    if (poll->request.list)
-        link_add(&poll->network->polls, &poll->watching);
+    poll_watch(poll);
     if (poll->lease)
         poll->lease->reader = poll;
     return 0;
@@ -126,8 +131,8 @@ static void after_commit(int error, void *user)
         poll->expected = 0;
         if (!error && poll_has_news(poll))
             poll_read(poll);
-        else if (poll->request.list)
-            link_add(&poll->network->polls, &poll->watching);
+        else
+            poll_watch(poll);
     }
 }
 
@@ -203,8 +208,7 @@ void index_release(struct index *index)
         index_poll_cut(container_of(index->parked.next, struct poll, parked));
 }
 
-/* --- asking
- * ------------------------------------------------------------------------------------------- */
+/* --- asking ---------------------------------------------------------------------------------- */
 
 static void ignore_heartbeat(const struct fault *fault, const struct heartbeat *result, void *user)
 {

@@ -17,8 +17,7 @@ static const struct {
 };
 #define OTHER_TYPE_TTL_S 30
 
-/* --- send
- * ------------------------------------------------------------------------------------------ */
+/* --- send ------------------------------------------------------------------------------------ */
 
 struct sending {
     struct sent result;
@@ -64,20 +63,20 @@ static void hash_part(struct sha256_ctx *context, const char *string)
     sha256_update(context, strlen(string) + 1, (const uint8_t *)string);
 }
 
-/* The token is part of it: whoever takes over a sender's id is answered for its own messages only.
- */
+/* The sender's token and the content, hashed: tells a retry from what only bears the same id. */
 static void hash_content(const struct send_request *request, const struct lease *sender, int ttl_s,
     uint8_t ret_hash[STORE_HASH_SIZE])
 {
     struct sha256_ctx context;
 
     sha256_init(&context);
-    sha256_update(&context, STORE_HASH_SIZE, sender->token_hash);
     hash_part(&context, request->type);
     hash_part(&context, request->session ? request->session : "");
     sha256_update(&context, sizeof ttl_s, (const uint8_t *)&ttl_s);
     sha256_update(&context, request->body_size, (const uint8_t *)request->body);
-    sha256_digest(&context, STORE_HASH_SIZE, ret_hash);
+    sha256_digest(
+        &context, STORE_HASH_SIZE - MAIL_SENDER_HASH_SIZE, ret_hash + MAIL_SENDER_HASH_SIZE);
+    memcpy(ret_hash, sender->token_hash, MAIL_SENDER_HASH_SIZE);
 }
 
 /* The seconds until the first message leaves the box: when it is worth trying again. */
@@ -164,6 +163,16 @@ static int find_box(struct index *index, const struct caller *caller, const stru
         ret_fault->retry_after_s = LIMIT_RETRY_MEMORY_S;
         return ERROR_INDEX_FULL;
     }
+    struct source *source = caller->exempt ? NULL : sender->source;
+    if (source && source->mails >= LIMIT_MAIL_MESSAGES_PER_ADDRESS) {
+        fault_set(ret_fault, ERROR_RATE_LIMITED,
+            "your address sent %zu messages that are still kept or remembered: wait, or give them "
+            "a shorter ttl",
+            source->mails);
+        ret_fault->retry_after_s = LIMIT_RETRY_MEMORY_S;
+        ret_fault->action = "retry";
+        return ERROR_RATE_LIMITED;
+    }
     struct box *box = box_of(index, recipient);
     if (!box)
         return fault_busy(ret_fault, ERROR_NO_MEMORY);
@@ -228,7 +237,6 @@ void index_send(struct index *index, const struct caller *caller,
         fault_busy(&fault, ERROR_NO_MEMORY);
         goto refused;
     }
-    mail->sender = sender->number;
     /* The store answers after the commit, so the result may still be filled in. */
     sending->result = (struct sent){mail->seq, mail->handed, ttl_s};
     return;

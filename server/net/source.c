@@ -138,6 +138,11 @@ struct source *source_hold(struct sources *sources, const struct address *addres
     return &entry->source;
 }
 
+void source_keep(struct source *source)
+{
+    source->holds++;
+}
+
 void source_release(struct sources *sources, struct source *source)
 {
     if (!source)

@@ -19,6 +19,8 @@ struct source {
     size_t connections;
     size_t waiters;
     size_t nodes;
+    size_t networks; /* that its nodes have made */
+    size_t mails;    /* that it has sent, as long as they are remembered */
     /* private */
     size_t holds;
     double tokens;
@@ -31,6 +33,7 @@ void sources_free(struct sources *sources); /* NULL is fine; nothing may be held
 
 /* Finds or makes the source of that address and holds it. NULL where memory is out. */
 struct source *source_hold(struct sources *sources, const struct address *address, int64_t now_ms);
+void source_keep(struct source *source); /* holds once more what is held already */
 void source_release(struct sources *sources, struct source *source); /* NULL is fine */
 
 /* Takes one request from the bucket. Where it is empty: false, and in how many ms it has one. */

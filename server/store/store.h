@@ -83,7 +83,7 @@ struct store_message {
     const char *id;
     const char *session; /* "": none */
     const char *type;
-    uint8_t content_hash[STORE_HASH_SIZE]; /* tells a retry from another message of the same id */
+    uint8_t content_hash[STORE_HASH_SIZE]; /* the index's own: tells retries apart */
     int64_t sent_wall_ms;
     int64_t expires_ms; /* when it is no longer given out */
     int64_t forget_ms;  /* when a retry no longer finds it */
