@@ -158,7 +158,7 @@ static bool list_row(
             return end_page(poll, changes ? NULL : poll->last_id);
         poll->rows++;
     }
-    if (!changes)
+    if (!changes && node)
         strcpy(poll->last_id, node->id);
     const struct lease *lease = matches ? lease_find(poll->index, poll->network, node->id) : NULL;
     if (lease) {
