@@ -145,9 +145,12 @@ static void handle_list(struct request *request)
 
 /* --- mailboxes ------------------------------------------------------------------------------- */
 
-static void mail_answered(const struct fault *fault, const struct poll_result *result, void *user)
+typedef void (*poll_writer)(
+    struct text *out, const struct poll_pieces *pieces, const struct poll_result *result);
+
+static void answer_poll(struct request *request, const struct fault *fault,
+    const struct poll_result *result, poll_writer write)
 {
-    struct request *request = user;
     struct text body = {0};
 
     request_poll_done(request);
@@ -155,8 +158,13 @@ static void mail_answered(const struct fault *fault, const struct poll_result *r
         request_fail(request, fault);
         return;
     }
-    codec_write_mail(&body, &request->pieces, result);
+    write(&body, &request->pieces, result);
     request_reply_json(request, &body);
+}
+
+static void mail_answered(const struct fault *fault, const struct poll_result *result, void *user)
+{
+    answer_poll(user, fault, result, codec_write_mail);
 }
 
 static void handle_read(struct request *request)
@@ -196,16 +204,7 @@ static void handle_send(struct request *request)
 
 static void events_answered(const struct fault *fault, const struct poll_result *result, void *user)
 {
-    struct request *request = user;
-    struct text body = {0};
-
-    request_poll_done(request);
-    if (fault) {
-        request_fail(request, fault);
-        return;
-    }
-    codec_write_events(&body, &request->pieces, result);
-    request_reply_json(request, &body);
+    answer_poll(user, fault, result, codec_write_events);
 }
 
 static void handle_events_query(struct request *request)
@@ -337,24 +336,24 @@ static void handle_remove(struct request *request)
 
 /* --- health ---------------------------------------------------------------------------------- */
 
-static void handle_health(struct request *request)
+static void reply_status(struct request *request, const char *status)
 {
     struct text body = {0};
-    text_puts(&body, "{\"status\":\"alive\"}\n");
+    text_printf(&body, "{\"status\":\"%s\"}\n", status);
     request_reply_json(request, &body);
+}
+
+static void handle_health(struct request *request)
+{
+    reply_status(request, "alive");
 }
 
 static void readiness_known(const struct fault *fault, void *user)
 {
-    struct request *request = user;
-    struct text body = {0};
-
-    if (fault) {
-        request_fail(request, fault);
-        return;
-    }
-    text_puts(&body, "{\"status\":\"ready\"}\n");
-    request_reply_json(request, &body);
+    if (fault)
+        request_fail(user, fault);
+    else
+        reply_status(user, "ready");
 }
 
 static void handle_ready(struct request *request)
