@@ -10,16 +10,24 @@ SANITIZERS = address,undefined
 SUITES = everyday
 
 LIBRARIES = libmicrohttpd sqlite3 jansson libuv nettle
+CLIENT_LIBRARIES = libcurl jansson libuv nettle
 
 # --- what there is ------------------------------------------------------------------------------
 
 # A new program is a name here and, below, a line with what it is linked from.
-PROGRAMS = $(BUILD)/signpostd
+PROGRAMS = $(BUILD)/signpostd $(BUILD)/signpost
+LIBRARY = $(BUILD)/libsignpost.a $(BUILD)/libsignpost.so
+SOVERSION = 0
 
 SERVER_SOURCES = $(wildcard server/*.c server/*/*.c)
+CLIENT_SOURCES = $(wildcard client/*.c)
+CLI_SOURCES = $(wildcard client/cli/*.c)
 TEST_SOURCES = $(wildcard tests/unit/test_*.c tests/store/test_*.c)
+CLIENT_TEST_SOURCES = $(wildcard tests/client/test_*.c)
+CLIENT_HELPER_SOURCES = $(filter-out $(CLIENT_TEST_SOURCES),$(wildcard tests/client/*.c))
 HELPER_SOURCES = $(filter-out $(TEST_SOURCES),$(wildcard tests/unit/*.c tests/store/*.c))
 BENCH_SOURCES = $(wildcard tests/bench/*.c)
+CLIENT_ALL_SOURCES = $(CLIENT_SOURCES) $(CLI_SOURCES) $(CLIENT_TEST_SOURCES) $(CLIENT_HELPER_SOURCES)
 SOURCES = $(SERVER_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(BENCH_SOURCES)
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -27,6 +35,7 @@ GENERATED = $(BUILD)/generated/schema_sql.h
 SERVER_ARCHIVE = $(BUILD)/obj/server.a
 HELPER_ARCHIVE = $(BUILD)/obj/tests.a
 TEST_PROGRAMS = $(TEST_SOURCES:%.c=$(BUILD)/%)
+CLIENT_TEST_PROGRAMS = $(CLIENT_TEST_SOURCES:%.c=$(BUILD)/%)
 BENCH_PROGRAMS = $(BENCH_SOURCES:%.c=$(BUILD)/%)
 BENCHES = $(wildcard tests/bench/*.py)
 
@@ -34,6 +43,8 @@ BENCHES = $(wildcard tests/bench/*.py)
 
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes -Wundef \
 	-Wformat=2 $(if $(filter 1 true,$(WERROR) $(CI)),-Werror)
+CLIENT_DEFINES = -std=gnu11 -D_GNU_SOURCE -Iclient $(CLIENT_CFLAGS)
+PIC = -fPIE
 DEFINES = -std=gnu11 -D_GNU_SOURCE -Iserver -I$(BUILD)/generated
 
 ifeq ($(SAN),)
@@ -49,9 +60,11 @@ endif
 
 LIBRARY_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBRARIES) 2>/dev/null)
 LIBRARY_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBRARIES) 2>/dev/null)
+CLIENT_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CLIENT_LIBRARIES) 2>/dev/null)
+CLIENT_LIBS := $(shell $(PKG_CONFIG) --libs $(CLIENT_LIBRARIES) 2>/dev/null)
 TEST_LIBS := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
 
-COMPILE = $(CC) $(DEFINES) $(CPPFLAGS) $(WARNINGS) $(HARDENING) -fPIE $(LIBRARY_CFLAGS) $(CFLAGS)
+COMPILE = $(CC) $(DEFINES) $(CPPFLAGS) $(WARNINGS) $(HARDENING) $(PIC) $(LIBRARY_CFLAGS) $(CFLAGS)
 LINK = $(CC) $(CFLAGS) $(HARDENING) -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 
 Q = $(if $(V),,@)
@@ -59,13 +72,25 @@ say = @printf '  %-4s %s\n' $(1) $(2)
 
 # --- building -----------------------------------------------------------------------------------
 
-all: $(PROGRAMS) ## build the programs (the default; installs nothing)
+all: $(PROGRAMS) $(LIBRARY) ## build the programs (the default; installs nothing)
 
 $(BUILD)/signpostd: $(call objects,server/main.c) $(SERVER_ARCHIVE)
 
-$(PROGRAMS):
 	$(call say,LD,$@)
 	$(Q)$(LINK) -o $@ $^ $(LIBRARY_LIBS)
+
+$(BUILD)/signpost: $(call objects,$(CLI_SOURCES)) $(BUILD)/libsignpost.a
+	$(call say,LD,$@)
+	$(Q)$(LINK) -o $@ $^ $(CLIENT_LIBS)
+
+$(BUILD)/libsignpost.a: $(call objects,$(CLIENT_SOURCES))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/libsignpost.so: $(call objects,$(CLIENT_SOURCES))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(HARDENING) -shared -Wl,-soname,libsignpost.so.$(SOVERSION) \
+		-Wl,-z,relro,-z,now $(if $(SAN),,-Wl,-z,defs) $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS)
 
 $(SERVER_ARCHIVE): $(call objects,$(filter-out server/main.c,$(SERVER_SOURCES)))
 $(HELPER_ARCHIVE): $(call objects,$(HELPER_SOURCES))
@@ -78,6 +103,16 @@ $(TEST_PROGRAMS) $(BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/%.o $(HELPER_ARCHIV
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(LIBRARY_LIBS) $(TEST_LIBS)
+
+$(CLIENT_TEST_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/%.o \
+		$(call objects,$(CLIENT_HELPER_SOURCES)) $(BUILD)/libsignpost.a
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(CLIENT_LIBS) $(TEST_LIBS)
+
+# The library may stand in an application: its own names stay inside it.
+$(BUILD)/obj/client/%.o $(BUILD)/obj/tests/client/%.o: DEFINES = $(CLIENT_DEFINES)
+$(BUILD)/obj/client/%.o: PIC = -fPIC -fvisibility=hidden
 
 $(BUILD)/obj/%.o: %.c | toolchain $(GENERATED)
 	$(call say,CC,$<)
@@ -94,11 +129,11 @@ $(BUILD)/generated/schema_sql.h: schema.sql
 
 # Says in one line what to do instead of letting the compiler complain about each header.
 toolchain:
-	@command -v $(CC) >/dev/null && $(PKG_CONFIG) --exists $(LIBRARIES) 2>/dev/null || { \
+	@command -v $(CC) >/dev/null && $(PKG_CONFIG) --exists $(LIBRARIES) $(CLIENT_LIBRARIES) 2>/dev/null || { \
 		echo 'A compiler, pkg-config or a library is missing: run `make run` or `make setup`,' \
 			'which install what is needed.' >&2; exit 1; }
 
--include $(patsubst %.o,%.d,$(call objects,$(SOURCES)))
+-include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(CLIENT_ALL_SOURCES)))
 
 # --- running and testing ------------------------------------------------------------------------
 
@@ -118,7 +153,7 @@ test: ## install what is missing, build, and run the tests (SUITES="everyday")
 	@$(MAKE) --no-print-directory tests
 	@tests/run --build $(BUILD) $(SUITES)
 
-tests: $(PROGRAMS) $(TEST_PROGRAMS) ## build the programs and the tests
+tests: $(PROGRAMS) $(LIBRARY) $(TEST_PROGRAMS) $(CLIENT_TEST_PROGRAMS) ## build the programs and the tests
 
 check: ## the tests, the lint, and the tests again under the sanitizers
 	@$(MAKE) --no-print-directory test

@@ -1,0 +1,440 @@
+#include "client.h"
+
+#include <nettle/sha2.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_LINE_SIZE 512
+#define STRINGS_MAX 64 /* of the configuration */
+
+/* --- small things ---------------------------------------------------------------------------- */
+
+int64_t client_now_ms(const signpost_t *client)
+{
+    (void)client;
+    return (int64_t)(uv_hrtime() / 1000000);
+}
+
+uint64_t client_jitter_ms(signpost_t *client, uint64_t most_ms)
+{
+    /* xorshift64: good enough to spread clients, and far from any secret. */
+    client->random ^= client->random << 13;
+    client->random ^= client->random >> 7;
+    client->random ^= client->random << 17;
+    return client->random % (most_ms + 1);
+}
+
+uint64_t client_backoff_ms(
+    signpost_t *client, unsigned failures, uint64_t most_ms, int64_t at_least_ms)
+{
+    uint64_t window_ms = CLIENT_BACKOFF_FIRST_MS;
+
+    while (failures-- && window_ms < most_ms)
+        window_ms *= 2;
+    if (window_ms > most_ms)
+        window_ms = most_ms;
+    uint64_t delay_ms = client_jitter_ms(client, window_ms);
+    return at_least_ms > 0 ? (uint64_t)at_least_ms + delay_ms / 4 : delay_ms;
+}
+
+void client_log(signpost_t *client, signpost_log_level_t level, const char *format, ...)
+{
+    char line[LOG_LINE_SIZE];
+    va_list arguments;
+
+    if (!client->config.on_log || level > client->config.log_level)
+        return;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    client->config.on_log(level, line, client->config.user);
+}
+
+void client_hold(signpost_t *client)
+{
+    client->closing++;
+}
+
+static void client_free(signpost_t *client)
+{
+    for (size_t i = 0; i < client->string_count; i++)
+        free(client->strings[i]);
+    free(client->strings);
+    for (char **at = client->endpoints; at && *at; at++)
+        free(*at);
+    free(client->endpoints);
+    free(client->meta);
+    free(client->reach);
+    free(client->links);
+    free(client->seen);
+    directory_free(client->directory);
+    free(client);
+}
+
+void client_release(signpost_t *client)
+{
+    void (*stopped)(void *user) = client->stopped;
+    void *user = client->stopped_user;
+
+    if (--client->closing)
+        return;
+    client_free(client);
+    if (stopped)
+        stopped(user);
+}
+
+/* --- what the parts tell --------------------------------------------------------------------- */
+
+static void on_peer(signpost_peer_event_t event, const signpost_peer_t *peer, void *user)
+{
+    signpost_t *client = user;
+    if (client->config.on_peer && !client->stopping)
+        client->config.on_peer(client, event, peer, client->config.user);
+}
+
+void client_index_changed(signpost_t *client, struct link *link)
+{
+    signpost_index_status_t status;
+
+    if (!client->config.on_index || client->stopping)
+        return;
+    link_status(link, &status);
+    client->config.on_index(client, &status, client->config.user);
+}
+
+/* True where it was handed over before: an index gives a message out again until it is
+ * acknowledged, and a sender may have tried another index. */
+static bool was_seen(struct seen *seen, const signpost_message_t *message)
+{
+    struct sha256_ctx context;
+    uint8_t hash[16];
+
+    sha256_init(&context);
+    sha256_update(&context, strlen(message->from) + 1, (const uint8_t *)message->from);
+    sha256_update(&context, strlen(message->id), (const uint8_t *)message->id);
+    sha256_digest(&context, sizeof hash, hash);
+    for (size_t i = 0; i < CLIENT_SEEN_MAX; i++)
+        if (!memcmp(seen->hashes[i], hash, sizeof hash))
+            return true;
+    memcpy(seen->hashes[seen->next], hash, sizeof hash);
+    seen->next = (seen->next + 1) % CLIENT_SEEN_MAX;
+    return false;
+}
+
+void client_take_message(signpost_t *client, const struct codec_message *message)
+{
+    const signpost_config_t *config = &client->config;
+
+    if (client->stopping || was_seen(client->seen, &message->message))
+        return;
+    if (!message->is_undeliverable) {
+        if (config->on_message)
+            config->on_message(client, &message->message, config->user);
+        return;
+    }
+    const struct codec_undeliverable *about = &message->undeliverable;
+    if (config->on_undeliverable)
+        config->on_undeliverable(
+            client, about->id, about->to, about->session, about->type, about->reason, config->user);
+}
+
+static void on_directory_due(uv_timer_t *timer)
+{
+    signpost_t *client = timer->data;
+    directory_tick(client->directory, client_now_ms(client));
+    client_follow_directory(client);
+}
+
+void client_follow_directory(signpost_t *client)
+{
+    int64_t due_ms = directory_due_ms(client->directory);
+    int64_t now_ms = client_now_ms(client);
+
+    if (client->stopping)
+        return; /* the timer ends the client now */
+    if (due_ms == INT64_MAX)
+        uv_timer_stop(&client->timer);
+    else
+        uv_timer_start(
+            &client->timer, on_directory_due, due_ms > now_ms ? (uint64_t)(due_ms - now_ms) : 0, 0);
+}
+
+/* --- copying the configuration --------------------------------------------------------------- */
+
+static const char *keep_string(signpost_t *client, const char *string, int *error)
+{
+    char *copy;
+
+    if (!string || *error)
+        return NULL;
+    copy = strdup(string);
+    if (!copy || client->string_count == STRINGS_MAX) {
+        free(copy);
+        *error = SIGNPOST_ERROR_NO_MEMORY;
+        return NULL;
+    }
+    client->strings[client->string_count++] = copy;
+    return copy;
+}
+
+static size_t list_length(const char *const *list)
+{
+    size_t length = 0;
+    while (list && list[length])
+        length++;
+    return length;
+}
+
+static char **copy_list(const char *const *list)
+{
+    size_t length = list_length(list);
+    char **copy = calloc(length + 1, sizeof *copy);
+
+    for (size_t i = 0; copy && i < length; i++) {
+        copy[i] = strdup(list[i]);
+        if (copy[i])
+            continue;
+        while (i--)
+            free(copy[i]);
+        free(copy);
+        return NULL;
+    }
+    return copy;
+}
+
+static void free_list(char **list)
+{
+    for (char **at = list; at && *at; at++)
+        free(*at);
+    free(list);
+}
+
+static int set_record(
+    signpost_t *client, const char *const *endpoints, const char *meta, const char *reach)
+{
+    char **new_endpoints = endpoints ? copy_list(endpoints) : NULL;
+    char *new_meta = meta ? strdup(meta) : NULL;
+    char *new_reach = reach ? strdup(reach) : NULL;
+
+    if ((endpoints && !new_endpoints) || (meta && !new_meta) || (reach && !new_reach)) {
+        free_list(new_endpoints);
+        free(new_meta);
+        free(new_reach);
+        return SIGNPOST_ERROR_NO_MEMORY;
+    }
+    if (new_endpoints) {
+        free_list(client->endpoints);
+        client->endpoints = new_endpoints;
+    }
+    if (new_meta) {
+        free(client->meta);
+        client->meta = new_meta;
+    }
+    if (new_reach) {
+        free(client->reach);
+        client->reach = new_reach;
+    }
+    client->version++;
+    return 0;
+}
+
+static bool is_valid(const signpost_config_t *config)
+{
+    size_t indexes = list_length(config->indexes);
+
+    if (!indexes || indexes > CLIENT_INDEXES_MAX || list_length(config->filters) > 8 ||
+        list_length(config->endpoints) > 10)
+        return false;
+    for (size_t i = 0; config->filters && config->filters[i]; i++)
+        if (!strchr(config->filters[i], '='))
+            return false;
+    return (!config->meta || codec_is_object(config->meta)) &&
+           (!config->reach || codec_is_object(config->reach)) &&
+           (!config->id || (config->id[0] && strlen(config->id) <= 64));
+}
+
+static int copy_config(signpost_t *client, const signpost_config_t *config)
+{
+    static const char *const none[] = {NULL};
+    int error = 0;
+
+    client->config = *config;
+    client->strings = calloc(STRINGS_MAX, sizeof *client->strings);
+    if (!client->strings)
+        return SIGNPOST_ERROR_NO_MEMORY;
+    client->config.network = keep_string(client, config->network, &error);
+    client->config.key = keep_string(client, config->key, &error);
+    client->config.ca_file = keep_string(client, config->ca_file, &error);
+    client->config.indexes = client->config.endpoints = NULL;
+    client->config.meta = client->config.reach = client->config.id = NULL;
+    client->config.filters = NULL;
+    if (config->filters) {
+        size_t count = list_length(config->filters);
+        const char **filters = calloc(count + 1, sizeof *filters);
+        if (!filters)
+            return SIGNPOST_ERROR_NO_MEMORY;
+        client->strings[client->string_count++] = (char *)filters;
+        for (size_t i = 0; i < count; i++)
+            filters[i] = keep_string(client, config->filters[i], &error);
+        client->config.filters = filters;
+    }
+    if (error)
+        return error;
+    if (config->secret)
+        memcpy(client->secret, config->secret, SIGNPOST_SECRET_SIZE);
+    else if (secret_random(client->secret, SIGNPOST_SECRET_SIZE))
+        return SIGNPOST_ERROR_NO_MEMORY;
+    if (config->id)
+        snprintf(client->id, sizeof client->id, "%s", config->id);
+    else
+        secret_id(client->secret, client->id);
+    return set_record(client, config->endpoints ? config->endpoints : none,
+        config->meta ? config->meta : "{}", config->reach ? config->reach : "{}");
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    client_release(handle->data);
+}
+
+static void on_http_closed(void *user)
+{
+    client_release(user);
+}
+
+/* Closes every handle; the client is freed with the last of them. */
+static void client_close(signpost_t *client)
+{
+    client_hold(client);
+    for (size_t i = 0; i < client->link_count; i++)
+        link_close(client->links[i]);
+    client->link_count = 0;
+    if (client->outbox)
+        outbox_close(client->outbox);
+    if (client->http) {
+        client_hold(client);
+        http_close(client->http, on_http_closed, client);
+    }
+    uv_close((uv_handle_t *)&client->timer, on_timer_closed);
+    client_release(client);
+}
+
+int signpost_start(uv_loop_t *loop, const signpost_config_t *config, signpost_t **ret_client)
+{
+    signpost_t *client;
+    int error;
+
+    if (!loop || !config || !is_valid(config))
+        return SIGNPOST_ERROR_INVALID;
+    client = calloc(1, sizeof *client);
+    if (!client)
+        return SIGNPOST_ERROR_NO_MEMORY;
+    client->loop = loop;
+    error = copy_config(client, config);
+    if (error) {
+        client_free(client);
+        return error;
+    }
+    while (!client->random)
+        if (secret_random(&client->random, sizeof client->random))
+            client->random = uv_hrtime() | 1;
+    uv_timer_init(loop, &client->timer);
+    client->timer.data = client;
+    client_hold(client);
+    size_t indexes = list_length(config->indexes);
+    client->links = calloc(indexes, sizeof(struct link *));
+    client->seen = calloc(1, sizeof *client->seen);
+    client->directory = directory_new(indexes, on_peer, client);
+    error = client->links && client->seen && client->directory ? 0 : SIGNPOST_ERROR_NO_MEMORY;
+    if (!error)
+        error = http_new(loop, client->config.ca_file, &client->http);
+    if (!error)
+        error = outbox_new(client, &client->outbox);
+    for (size_t i = 0; !error && i < indexes; i++) {
+        error = link_new(client, i, config->indexes[i], &client->links[i]);
+        client->link_count += !error;
+    }
+    if (error) {
+        client->stopping = true;
+        client_close(client);
+        return error;
+    }
+    for (size_t i = 0; i < client->link_count; i++)
+        link_start(client->links[i]);
+    *ret_client = client;
+    return 0;
+}
+
+static void on_stop_late(uv_timer_t *timer)
+{
+    client_close(timer->data);
+}
+
+static void on_left(struct link *link)
+{
+    signpost_t *client = link_client(link);
+
+    /* From the timer, since this comes from inside the transport. */
+    if (--client->leaving == 0)
+        uv_timer_start(&client->timer, on_stop_late, 0, 0);
+}
+
+void signpost_stop(signpost_t *client, void (*stopped)(void *user), void *user)
+{
+    if (client->stopping)
+        return;
+    client->stopping = true;
+    client->stopped = stopped;
+    client->stopped_user = user;
+    client->leaving = client->link_count;
+    outbox_stop(client->outbox);
+    for (size_t i = 0; i < client->link_count; i++)
+        link_leave(client->links[i], on_left);
+    uv_timer_start(&client->timer, on_stop_late, CLIENT_STOP_MS, 0);
+}
+
+const char *signpost_id(const signpost_t *client)
+{
+    return client->id;
+}
+
+int signpost_update(
+    signpost_t *client, const char *const *endpoints, const char *meta, const char *reach)
+{
+    if (list_length(endpoints) > 10 || (meta && !codec_is_object(meta)) ||
+        (reach && !codec_is_object(reach)))
+        return SIGNPOST_ERROR_INVALID;
+    if (client->stopping)
+        return SIGNPOST_ERROR_STOPPED;
+    int error = set_record(client, endpoints, meta, reach);
+    for (size_t i = 0; !error && i < client->link_count; i++)
+        link_update(client->links[i]);
+    return error;
+}
+
+void signpost_peers(
+    const signpost_t *client, bool (*visit)(const signpost_peer_t *peer, void *user), void *user)
+{
+    directory_visit(client->directory, visit, user);
+}
+
+int signpost_find(const signpost_t *client, const char *id, signpost_peer_t *ret_peer)
+{
+    return directory_find(client->directory, id, ret_peer);
+}
+
+int signpost_send(signpost_t *client, const char *to, const char *session, const char *type,
+    const char *body, size_t body_size, unsigned ttl_s, char ret_id[37], signpost_sent_cb sent,
+    void *user)
+{
+    if (client->stopping)
+        return SIGNPOST_ERROR_STOPPED;
+    if (client->config.watch_only)
+        return SIGNPOST_ERROR_INVALID;
+    return outbox_send(
+        client->outbox, to, session, type, body, body_size, ttl_s, ret_id, sent, user);
+}
