@@ -140,6 +140,13 @@ void client_take_message(signpost_t *client, const struct codec_message *message
             client, about->id, about->to, about->session, about->type, about->reason, config->user);
 }
 
+void client_addresses_changed(signpost_t *client)
+{
+    client_log(client, SIGNPOST_LOG_INFO, "our addresses changed");
+    for (size_t i = 0; i < client->link_count && !client->stopping; i++)
+        link_nudge(client->links[i]);
+}
+
 static void on_directory_due(uv_timer_t *timer)
 {
     signpost_t *client = timer->data;
@@ -313,6 +320,7 @@ static void client_close(signpost_t *client)
     for (size_t i = 0; i < client->link_count; i++)
         link_close(client->links[i]);
     client->link_count = 0;
+    addresses_close(client->addresses);
     if (client->outbox)
         outbox_close(client->outbox);
     if (client->http) {
@@ -363,6 +371,8 @@ int signpost_start(uv_loop_t *loop, const signpost_config_t *config, signpost_t 
         client_close(client);
         return error;
     }
+    if (!config->watch_only)
+        addresses_watch(client, &client->addresses);
     for (size_t i = 0; i < client->link_count; i++)
         link_start(client->links[i]);
     *ret_client = client;

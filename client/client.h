@@ -21,6 +21,7 @@
 
 struct link;
 struct outbox;
+struct addresses;
 
 /* Remembers which messages were handed over, so that repeats are dropped. */
 #define CLIENT_SEEN_MAX 1024
@@ -45,6 +46,7 @@ struct signpost {
     struct link **links;
     size_t link_count;
     struct outbox *outbox;
+    struct addresses *addresses; /* NULL: changes are not seen */
     struct seen *seen;
     uv_timer_t timer; /* of the directory */
     uint64_t random;
@@ -71,6 +73,9 @@ void client_follow_directory(signpost_t *client);
 void client_take_message(signpost_t *client, const struct codec_message *message);
 void client_index_changed(signpost_t *client, struct link *link);
 
+/* Our interface addresses changed: the indexes are asked again over new paths. */
+void client_addresses_changed(signpost_t *client);
+
 /* A handle of the client that it closes when it stops counts itself in and out. */
 void client_hold(signpost_t *client);
 void client_release(signpost_t *client);
@@ -94,6 +99,12 @@ void link_status(const struct link *link, signpost_index_status_t *ret_status);
 
 /* The index does not know our node (any more): register anew. */
 void link_lost_lease(struct link *link);
+
+/* --- linux.c: our addresses ------------------------------------------------------------------ */
+
+/* Where they cannot be watched: NULL, and nothing is lost but speed. */
+void addresses_watch(signpost_t *client, struct addresses **ret_addresses);
+void addresses_close(struct addresses *addresses); /* NULL is fine; frees once closed */
 
 /* --- outbox.c: messages on their way --------------------------------------------------------- */
 

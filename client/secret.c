@@ -174,8 +174,10 @@ static int write_origin(const char *url, char ret_origin[ORIGIN_SIZE])
         return SIGNPOST_ERROR_INVALID;
     const char *at = url + (https ? 8 : 7);
     size_t length = strcspn(at, "/?#");
-    const char *userinfo_end = memrchr(at, '@', length);
+    const char *userinfo_end = memchr(at, '@', length);
     if (userinfo_end) {
+        if (memchr(at, '\\', (size_t)(userinfo_end - at)))
+            return SIGNPOST_ERROR_INVALID;
         length -= (size_t)(userinfo_end + 1 - at);
         at = userinfo_end + 1;
     }

@@ -46,9 +46,10 @@ void fixture_close(struct fixture *fixture);
 const char *fixture_url(const char *path);
 const char *fixture_tls_url(const char *path);
 
-/* Starts it; what is 0 or NULL in `request` gets a default. */
+/* Starts it; what is 0 or NULL in `request` gets a default. The second allows that it fails. */
 void fixture_start(
     struct fixture *fixture, struct answer *answer, const struct http_request *request);
+int fixture_try(struct fixture *fixture, struct answer *answer, const struct http_request *request);
 void fixture_start_get(struct fixture *fixture, struct answer *answer, const char *url);
 
 /* Until its callback has come; to be freed with answer_free(). */

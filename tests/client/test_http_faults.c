@@ -14,8 +14,7 @@
 
 static void expect_error(void **state, const char *path, int error, const char *sentence)
 {
-    fixture_expect_error(
-        *state, &(struct http_request){.url = fixture_url(path)}, error, sentence);
+    fixture_expect_error(*state, &(struct http_request){.url = fixture_url(path)}, error, sentence);
 }
 
 static void expect_timeout(void **state, const char *url, const char *sentence)
@@ -49,13 +48,14 @@ static void test_http_half_head_is_unreachable(void **state)
 
 static void test_http_close_after_interim_reply_is_unreachable(void **state)
 {
-    expect_error(state, "continue", SIGNPOST_ERROR_UNREACHABLE, "@ broke off its answer");
+    expect_error(
+        state, "continue", SIGNPOST_ERROR_UNREACHABLE, "@ closed the connection without an answer");
 }
 
 static void test_http_early_close_is_unreachable(void **state)
 {
-    expect_error(state, "close", SIGNPOST_ERROR_UNREACHABLE,
-        "@ closed the connection without an answer");
+    expect_error(
+        state, "close", SIGNPOST_ERROR_UNREACHABLE, "@ closed the connection without an answer");
 }
 
 static void test_http_reset_is_unreachable(void **state)
@@ -94,7 +94,8 @@ static void test_http_body_at_cap_is_taken_one_more_is_not(void **state)
     answer_free(&answer);
 
     request.url = fixture_url("big/100000");
-    fixture_expect_error(fixture, &request, SIGNPOST_ERROR_PROTOCOL, "@ sent more than 99999 bytes");
+    fixture_expect_error(
+        fixture, &request, SIGNPOST_ERROR_PROTOCOL, "@ sent more than 99999 bytes");
 }
 
 static void test_http_plain_to_tls_port_is_unreachable(void **state)
@@ -229,7 +230,8 @@ static int64_t retry_at_ms(void **state, time_t when)
     char date[64];
     struct tm parts;
 
-    strftime(date, sizeof date, "%a,%%20%d%%20%b%%20%Y%%20%H:%M:%S%%20GMT", gmtime_r(&when, &parts));
+    strftime(
+        date, sizeof date, "%a,%%20%d%%20%b%%20%Y%%20%H:%M:%S%%20GMT", gmtime_r(&when, &parts));
     return retry_after_ms(state, date);
 }
 

@@ -1,0 +1,82 @@
+/* One index, as link.c (registering, heartbeats, trouble) and link_poll.c (list and mailbox) see
+ * it. */
+#ifndef SIGNPOST_CLIENT_LINK_H
+#define SIGNPOST_CLIENT_LINK_H
+
+#include "client.h"
+
+#define LINK_WAIT_S 25u             /* of a long poll, where nothing cuts it */
+#define LINK_SHORT_TIMEOUT_MS 10000 /* of a request that does not wait */
+
+enum link_step { STEP_REST, STEP_REGISTER, STEP_POLL, STEP_PAGE };
+
+struct link {
+    signpost_t *client;
+    size_t number;
+    char *url; /* without a slash at its end */
+    char token[SECRET_TOKEN_SIZE];
+    uv_timer_t timer; /* the next step */
+    uv_timer_t heart; /* the next heartbeat, where polls do not renew */
+    struct http_call *call;
+    struct http_call *beat;
+    enum link_step step; /* what `call` is, or what the timer will begin */
+    bool registered, leaving;
+    unsigned told;    /* the version of the node's record that the index has */
+    unsigned telling; /* the one that is on its way */
+    bool
+        probing; /* the poll under way does not wait: was the last one cut, or is the index away? */
+    unsigned failures;
+    unsigned wait_s;       /* of long polls here */
+    int64_t wait_reset_ms; /* when to try the full wait again */
+    int64_t asked_ms;      /* when `call` began */
+    int64_t lived_ms;      /* how long the poll lived that was cut */
+    bool waited;           /* `call` is a long poll */
+    int64_t ttl_ms;
+    char since[CODEC_CURSOR_SIZE], after[CODEC_CURSOR_SIZE];
+    char first[CODEC_CURSOR_SIZE]; /* the cursor of a whole list's first page */
+    char page[72];                 /* where the whole list goes on */
+    bool listed_once;              /* its list was known before */
+    signpost_index_state_t state;
+    int error;
+    char detail[HTTP_DETAIL_SIZE];
+    char observed[64];
+    void (*left)(struct link *link);
+    unsigned handles;
+};
+
+/* --- link.c ---------------------------------------------------------------------------------- */
+
+struct link_url {
+    char text[2048];
+    size_t length;
+    bool query; /* a parameter was added */
+};
+
+void link_url_put(struct link_url *url, const char *text);
+void link_url_parameter(struct link_url *url, const char *name, const char *value); /* encodes */
+
+/* A request there with our token, or with the join key before we have one. */
+int link_request(struct link *link, const char *method, const char *url, const char *body,
+    uint64_t timeout_ms, http_done done, struct http_call **ret_call);
+
+/* What a reply means that is no success; with a sentence. */
+int link_explain(
+    const struct http_reply *reply, struct codec_problem *ret_problem, char ret_detail[256]);
+
+void link_set_state(struct link *link, signpost_index_state_t state, int error, const char *detail);
+bool link_reads_mail(const struct link *link);
+
+/* Begins the step now, or after a while. */
+void link_step(struct link *link);
+void link_rest(struct link *link, enum link_step next, uint64_t delay_ms);
+
+/* Begins it after a backoff. An index that is only busy is not away. */
+void link_try_later(
+    struct link *link, enum link_step next, int error, const char *detail, int64_t retry_after_ms);
+void link_give_up(struct link *link); /* another process runs under our identity */
+
+/* --- link_poll.c ----------------------------------------------------------------------------- */
+
+void link_begin_poll(struct link *link);
+
+#endif

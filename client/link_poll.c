@@ -1,0 +1,209 @@
+#include "link.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * One index: register there, then read on for ever. While it answers there is always one request
+ * under way: POST /events, which renews the lease and brings list and mail; or, for a client that
+ * leaves its mailbox alone or registers nowhere, GET /list, with heartbeats beside it.
+ *
+ * A long poll that is cut on the way by something that is not the index (an ingress with a limit)
+ * is told from an index that is away by asking at once without waiting. If that is answered, later
+ * polls wait less; if even short waits are cut, it is asked at an interval.
+ */
+
+#define WAIT_SLACK_MS 10000 /* what a long poll may take longer than it waits */
+#define CUT_AFTER_MS 1500   /* a poll that lived so long was cut; before, the index is away */
+#define WAIT_LEAST_S 2u     /* shorter waits are worth nothing: then it is asked at an interval */
+#define INTERVAL_MS 3000
+/* So long a shorter wait is kept before the full one is tried again. */
+#define WAIT_AGAIN_MS 3600000
+#define PAGE_NODES 500u
+
+static void take_node(struct link *link, const signpost_peer_t *peer)
+{
+    signpost_t *client = link->client;
+
+    if (!strcmp(peer->id, client->id) && !client->config.watch_only)
+        return;
+    if (!codec_matches(peer->meta, client->config.filters))
+        directory_remove(client->directory, link->number, peer->id);
+    else if (directory_put(client->directory, link->number, peer))
+        client_log(client, SIGNPOST_LOG_ERROR, "no room for peer %s", peer->id);
+}
+
+/* True: the list is complete now. */
+static bool take_list(struct link *link, const struct codec_list *list)
+{
+    struct directory *directory = link->client->directory;
+    bool page = link->step == STEP_PAGE;
+    bool whole = page || !link->since[0] || list->reset;
+
+    if (whole && !page) {
+        directory_begin(directory, link->number);
+        strcpy(link->first, list->cursor);
+    }
+    for (size_t i = 0; i < list->node_count; i++)
+        take_node(link, &list->nodes[i]);
+    for (size_t i = 0; i < list->gone_count; i++)
+        directory_remove(directory, link->number, list->gone[i]);
+    if (!whole) {
+        strcpy(link->since, list->cursor);
+        return true;
+    }
+    if (list->more) {
+        const char *after = list->after[0]     ? list->after
+                            : list->node_count ? list->nodes[list->node_count - 1].id
+                                               : "";
+        snprintf(link->page, sizeof link->page, "%s", after);
+        if (link->page[0])
+            return false;
+    }
+    strcpy(link->since, link->first);
+    directory_end(directory, link->number,
+        link->listed_once ? client_now_ms(link->client) + link->ttl_ms : INT64_MIN);
+    link->listed_once = true;
+    return true;
+}
+
+static bool waits_here(const struct link *link)
+{
+    return !link->client->config.poll_interval_ms && link->wait_s >= WAIT_LEAST_S;
+}
+
+/* The poll that was cut lived for so long, and the index is there: wait less from now on. */
+static void learn_cut(struct link *link, int64_t lived_ms)
+{
+    unsigned lived_s = (unsigned)(lived_ms / 1000);
+
+    link->wait_s = lived_s > WAIT_LEAST_S ? lived_s - 1 : 0;
+    link->wait_reset_ms = client_now_ms(link->client) + WAIT_AGAIN_MS;
+    client_log(link->client, SIGNPOST_LOG_INFO, "%s: long requests are cut after %u s, %s",
+        link->url, lived_s,
+        link->wait_s ? "so they are shorter now" : "so it is asked at an interval");
+}
+
+static void poll_answered(struct link *link, const struct http_reply *reply)
+{
+    enum codec_kind kind =
+        link->step == STEP_POLL && link_reads_mail(link) ? CODEC_EVENTS : CODEC_LIST;
+    struct codec_reply parsed = {0};
+    char detail[HTTP_DETAIL_SIZE] = "";
+    int error = codec_parse(kind, reply->body, reply->body_size, &parsed, detail);
+
+    if (error) {
+        link_try_later(link, STEP_POLL, error, detail, 0);
+        return;
+    }
+    if (link->probing)
+        learn_cut(link, link->lived_ms);
+    link->probing = false;
+    link->failures = 0;
+    bool complete = !parsed.has_list || take_list(link, &parsed.list);
+    for (size_t i = 0; parsed.has_mail && i < parsed.mailbox.message_count; i++)
+        client_take_message(link->client, &parsed.mailbox.messages[i]);
+    /* What was handed over is acknowledged by the next poll. */
+    if (parsed.has_mail && !link->client->stopping)
+        strcpy(link->after, parsed.mailbox.next);
+    codec_free(&parsed);
+    if (link->client->stopping)
+        return;
+    link->step = complete ? STEP_POLL : STEP_PAGE;
+    if (complete)
+        link_set_state(link, SIGNPOST_INDEX_READY, 0, "");
+    else
+        client_follow_directory(link->client);
+    if (link->client->stopping)
+        return;
+    unsigned interval_ms = link->client->config.poll_interval_ms;
+    int64_t delay_ms = reply->retry_after_ms;
+    if (complete && !waits_here(link) && delay_ms < (interval_ms ? interval_ms : INTERVAL_MS))
+        delay_ms = interval_ms ? interval_ms : INTERVAL_MS;
+    if (delay_ms)
+        link_rest(link, link->step, (uint64_t)delay_ms);
+    else
+        link_step(link);
+}
+
+static void on_polled(const struct http_reply *reply, void *user)
+{
+    struct link *link = user;
+    struct codec_problem problem;
+    char detail[HTTP_DETAIL_SIZE] = "";
+    int64_t lived_ms = client_now_ms(link->client) - link->asked_ms;
+
+    link->call = NULL;
+    if (!reply->error && reply->status == 200) {
+        poll_answered(link, reply);
+        return;
+    }
+    int error = link_explain(reply, &problem, detail);
+    if (problem.register_again) {
+        link_lost_lease(link);
+    } else if (!strcmp(problem.code, "superseded")) {
+        link_give_up(link);
+    } else if (!strcmp(problem.code, "bad_cursor")) {
+        link->since[0] = link->after[0] = '\0';
+        link_try_later(link, STEP_POLL, SIGNPOST_ERROR_PROTOCOL, detail, 0);
+    } else if (link->waited && lived_ms > CUT_AFTER_MS &&
+               (error == SIGNPOST_ERROR_UNREACHABLE || error == SIGNPOST_ERROR_TIMEOUT)) {
+        link->probing = true;
+        link->lived_ms = lived_ms;
+        link->step = STEP_POLL;
+        link_step(link);
+    } else {
+        link_try_later(link, STEP_POLL, error, detail, reply->retry_after_ms);
+    }
+}
+
+static unsigned poll_wait_s(struct link *link)
+{
+    int64_t most_s = link->ttl_ms * 2 / 3 / 1000;
+
+    if (client_now_ms(link->client) >= link->wait_reset_ms)
+        link->wait_s = LINK_WAIT_S;
+    if (link->probing || !link->since[0] || !waits_here(link))
+        return 0;
+    return link_reads_mail(link) && link->wait_s > most_s ? (unsigned)most_s : link->wait_s;
+}
+
+void link_begin_poll(struct link *link)
+{
+    bool page = link->step == STEP_PAGE;
+    bool events = !page && link_reads_mail(link);
+    unsigned wait_s = page ? 0 : poll_wait_s(link);
+    struct link_url url = {.length = 0};
+    char number[24], *body = NULL;
+    int error = 0;
+
+    link_url_put(&url, link->url);
+    link_url_put(&url, events ? "/events" : "/list");
+    if (events) {
+        body = codec_events(link->since[0] ? link->since : NULL,
+            link->after[0] ? link->after : NULL, wait_s, PAGE_NODES);
+        error = body ? 0 : SIGNPOST_ERROR_NO_MEMORY;
+    } else {
+        snprintf(number, sizeof number, "%u", PAGE_NODES);
+        link_url_parameter(&url, "limit", number);
+        if (link->client->config.network)
+            link_url_parameter(&url, "network", link->client->config.network);
+        if (page)
+            link_url_parameter(&url, "after", link->page);
+        else if (link->since[0])
+            link_url_parameter(&url, "since", link->since);
+        snprintf(number, sizeof number, "%u", wait_s);
+        if (wait_s)
+            link_url_parameter(&url, "wait", number);
+    }
+    link->waited = wait_s > 0;
+    link->asked_ms = client_now_ms(link->client);
+    if (!error)
+        error = link_request(link, events ? "POST" : "GET", url.text, body,
+            wait_s * 1000 + (wait_s ? WAIT_SLACK_MS : LINK_SHORT_TIMEOUT_MS), on_polled,
+            &link->call);
+    free(body);
+    if (error)
+        link_try_later(link, STEP_POLL, error, signpost_strerror(error), 0);
+}
