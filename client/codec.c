@@ -62,7 +62,8 @@ bool codec_is_object(const char *text)
 bool codec_is_json(const char *text, size_t size)
 {
     json_t *root = json_loadb(text, size, CODEC_LOAD_FLAGS | JSON_DECODE_ANY, NULL);
-    bool is_json = root != NULL;
+    /* jansson passes over a NUL behind a number. */
+    bool is_json = root && !memchr(text, '\0', size);
 
     json_decref(root);
     return is_json;

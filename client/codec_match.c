@@ -1,37 +1,32 @@
 #include "codec.h"
+#include "codec_span.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool value_is(const json_t *value, const char *text)
+static bool value_is(struct codec_span value, const char *text)
 {
-    if (json_is_string(value))
-        return !strcmp(json_string_value(value), text);
-    if (json_is_object(value) || json_is_array(value))
+    if (value.bytes[0] == '{' || value.bytes[0] == '[')
         return false;
-    char *dumped = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-    bool same = dumped && !strcmp(dumped, text);
-    free(dumped);
+    if (value.bytes[0] != '"')
+        return strlen(text) == value.size && !memcmp(value.bytes, text, value.size);
+    json_t *string = json_loadb(value.bytes, value.size, JSON_DECODE_ANY, NULL);
+    bool same = string && !strcmp(json_string_value(string), text);
+    json_decref(string);
     return same;
 }
 
 bool codec_matches(const char *object, const char *const *filters)
 {
-    json_t *root;
+    struct codec_span whole = {object, strlen(object)}, value;
     bool matches = true;
 
-    if (!filters || !filters[0])
-        return true;
-    root = json_loads(object, 0, NULL);
-    for (size_t i = 0; root && matches && filters[i]; i++) {
+    for (size_t i = 0; filters && matches && filters[i]; i++) {
         const char *equals = strchr(filters[i], '=');
-        char *key = equals ? strndup(filters[i], (size_t)(equals - filters[i])) : NULL;
-        const json_t *value = key ? json_object_get(root, key) : NULL;
-        matches = value && value_is(value, equals + 1);
+        char *key = strndup(filters[i], (size_t)(equals - filters[i]));
+        matches = key && codec_find_member(whole, key, &value) && value_is(value, equals + 1);
         free(key);
     }
-    matches = matches && root;
-    json_decref(root);
     return matches;
 }

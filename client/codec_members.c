@@ -1,6 +1,5 @@
 #include "codec_members.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,7 +195,8 @@ int codec_read_count(
 
     if (!value)
         return codec_refuse(reader, name, "is missing");
-    if (!json_is_number(value) || !(count >= 0 && count <= MAIL_MAX) || count != floor(count))
+    if (!json_is_number(value) || !(count >= 0 && count <= MAIL_MAX) ||
+        count != (double)(uint64_t)count)
         return codec_refuse(reader, name, "is not a whole number from 0 to 1000000000");
     *ret_count = (uint64_t)count;
     return 0;

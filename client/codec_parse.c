@@ -314,6 +314,12 @@ int codec_parse(enum codec_kind kind, const char *text, size_t size, struct code
 
     if (!memory)
         return codec_refuse_memory(ret_detail);
+    /* jansson passes over a NUL behind a number. */
+    if (size > 0 && memchr(text, '\0', size)) {
+        snprintf(ret_detail, CODEC_DETAIL_SIZE, "the reply is not JSON: it has a NUL in it");
+        error = SIGNPOST_ERROR_PROTOCOL;
+        goto cleanup;
+    }
     memory->root = json_loadb(text, size, CODEC_LOAD_FLAGS, &syntax);
     if (!memory->root) {
         error = codec_refuse_syntax(&syntax, ret_detail);

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #define REFUSED_MOST_MS 60000
+#define TTL_LEAST_MS 5000
+#define BEAT_LEAST_MS 500
 #define REPLY_MAX (4u << 20)
 
 /* --- small things ---------------------------------------------------------------------------- */
@@ -206,6 +208,13 @@ void link_give_up(struct link *link)
 
 static void beat_later(struct link *link, uint64_t delay_ms);
 
+/* What the index asks for, but never so often that it would be a flood. */
+static uint64_t beat_after_ms(const struct codec_reply *parsed)
+{
+    return parsed->heartbeat_after_ms > BEAT_LEAST_MS ? (uint64_t)parsed->heartbeat_after_ms
+                                                      : BEAT_LEAST_MS;
+}
+
 static void on_beat(const struct http_reply *reply, void *user)
 {
     struct link *link = user;
@@ -221,7 +230,7 @@ static void on_beat(const struct http_reply *reply, void *user)
         if (link->told != link->client->version)
             beat_later(link, 0);
         else if (!link_reads_mail(link))
-            beat_later(link, (uint64_t)parsed.heartbeat_after_ms);
+            beat_later(link, beat_after_ms(&parsed));
         codec_free(&parsed);
         return;
     }
@@ -291,12 +300,11 @@ static void on_registered(const struct http_reply *reply, void *user)
     }
     link->registered = true;
     link->told = link->telling;
-    link->ttl_ms = parsed.ttl_ms;
+    link->ttl_ms = parsed.ttl_ms > TTL_LEAST_MS ? parsed.ttl_ms : TTL_LEAST_MS;
     link->failures = 0;
     snprintf(link->observed, sizeof link->observed, "%s", parsed.observed);
     if (!link_reads_mail(link) || link->told != link->client->version)
-        beat_later(
-            link, link->told != link->client->version ? 0 : (uint64_t)parsed.heartbeat_after_ms);
+        beat_later(link, link->told != link->client->version ? 0 : beat_after_ms(&parsed));
     codec_free(&parsed);
     link->step = STEP_POLL;
     link_step(link);

@@ -26,6 +26,10 @@ _signpost()
             elif [[ $with_value == *[[:space:]]"$word"[[:space:]]* ]]; then
                 ((i += 1))
             fi
+            # And an URL as several, parted by colons.
+            while [[ ${COMP_WORDS[i + 1]} == : ]]; do
+                ((i += 2))
+            done
         elif [[ -z $command ]]; then
             command=$word
         else

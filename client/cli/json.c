@@ -76,7 +76,7 @@ void json_put_peer(FILE *stream, const signpost_peer_t *peer)
 bool json_check(const char *text, size_t size, bool object, char ret_reason[JSON_REASON_SIZE])
 {
     json_error_t error;
-    json_t *value = json_loadb(text, size, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
+    json_t *value = json_loadb(text, size, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_REJECT_DUPLICATES, &error);
 
     if (!value) {
         snprintf(ret_reason, JSON_REASON_SIZE, "%s", error.text);

@@ -373,6 +373,7 @@ static void test_codec_damaged_at_each_byte_is_read_or_refused(void **state)
 
 static void test_codec_no_json_object_is_refused(void **state)
 {
+    static const char number_and_nul[] = "{\"state\":\"queued\",\"expires_in\":7\0}";
     static const char *const texts[] = {"", " ", "null", "7", "\"{}\"", "<html>", "{}x", "{}{}",
         "{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}", "{\"a\":{\"b\":1,\"b\":2}}",
         "{\"a\":1e400}", "{\"a\":\"\\u0000\"}", "{\"a\":\"\xFF\"}", "{\"\x1b[31m\":1}",
@@ -384,6 +385,7 @@ static void test_codec_no_json_object_is_refused(void **state)
             assert_refused(good[kind].kind, texts[i], "the reply is not JSON");
     assert_refused(CODEC_LIST, "[]", "the reply is not a JSON object");
     assert_refused_bytes(CODEC_SENT, sent, sizeof sent, "the reply is not JSON"); /* with its NUL */
+    assert_refused_bytes(CODEC_SENT, number_and_nul, sizeof number_and_nul - 1, "has a NUL in it");
 }
 
 static void test_codec_nesting_beyond_measure_is_refused(void **state)
