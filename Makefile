@@ -18,6 +18,13 @@ CLIENT_LIBRARIES = libcurl jansson libuv nettle
 PROGRAMS = $(BUILD)/signpostd $(BUILD)/signpost
 LIBRARY = $(BUILD)/libsignpost.a $(BUILD)/libsignpost.so
 SOVERSION = 0
+VERSION = $(shell sed -n 's/^.define SIGNPOST_VERSION "\(.*\)"$$/\1/p' server/version.h)
+
+# Where `make install` puts things, below DESTDIR.
+LIBDIR = $(PREFIX)/lib
+MANDIR = $(PREFIX)/share/man
+INSTALL_TO = $(DESTDIR)$(PREFIX)
+MAN_PAGES = $(wildcard docs/man/*.[1-8])
 
 SERVER_SOURCES = $(wildcard server/*.c server/*/*.c)
 CLIENT_SOURCES = $(wildcard client/*.c)
@@ -200,9 +207,24 @@ lint-selftest: ## plant a fault for each lint, the tests and each sanitizer, and
 
 # --- the rest -----------------------------------------------------------------------------------
 
+# Paths below the prefix are written so in the .pc file: then the tree may be moved.
 install: all ## install into $(DESTDIR)$(PREFIX)
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	install -d $(INSTALL_TO)/bin $(INSTALL_TO)/include $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 755 $(PROGRAMS) $(INSTALL_TO)/bin
+	install -m 644 client/signpost.h $(INSTALL_TO)/include
+	install -m 644 $(BUILD)/libsignpost.a $(DESTDIR)$(LIBDIR)
+	install -m 755 $(BUILD)/libsignpost.so $(DESTDIR)$(LIBDIR)/libsignpost.so.$(VERSION)
+	ln -sf libsignpost.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libsignpost.so.$(SOVERSION)
+	ln -sf libsignpost.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libsignpost.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
+		-e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' \
+		client/signpost.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/signpost.pc
+	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/signpost.pc
+	for page in $(MAN_PAGES); do \
+		install -D -m 644 -t $(DESTDIR)$(MANDIR)/man$${page##*.} $$page || exit; done
+	install -D -m 644 client/cli/completion.bash \
+		$(INSTALL_TO)/share/bash-completion/completions/signpost
+	install -D -m 644 client/cli/_signpost $(INSTALL_TO)/share/zsh/site-functions/_signpost
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

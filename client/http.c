@@ -85,6 +85,15 @@ static struct http_call *take_finished(struct http *http, CURLcode *ret_code)
     return NULL;
 }
 
+/* libcurl ran out of memory between two calls. It does not say for which, asks for no timer any
+ * more, and trips over its own tables when it goes on with them. */
+static void give_up(struct http *http)
+{
+    for (struct http_call *call = http->calls; call; call = call->next)
+        call->error = SIGNPOST_ERROR_NO_MEMORY;
+    http->unwatched = true;
+}
+
 /* Tells libcurl what happened, and the callers what came of it: the only place that calls them. */
 static void act(struct http *http, curl_socket_t socket, int what)
 {
@@ -92,7 +101,8 @@ static void act(struct http *http, curl_socket_t socket, int what)
     CURLcode code = CURLE_OK;
     int running;
 
-    curl_multi_socket_action(http->multi, socket, what, &running);
+    if (curl_multi_socket_action(http->multi, socket, what, &running))
+        give_up(http);
     /* A callback may close all of it. */
     while (!http->closing && (call = take_finished(http, &code)))
         call_finish(call, code);

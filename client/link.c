@@ -128,7 +128,7 @@ int link_request(struct link *link, const char *method, const char *url, const c
         &(struct http_request){
             .method = method,
             .url = url,
-            .bearer = link->registered ? link->token : config->key,
+            .bearer = link->registered || link->joining ? link->token : config->key,
             .body = body,
             .body_size = body ? strlen(body) : 0,
             .timeout_ms = timeout_ms,
@@ -280,6 +280,9 @@ void link_update(struct link *link)
 
 /* --- register -------------------------------------------------------------------------------- */
 
+static void begin_register(struct link *link);
+
+/* The reply to /register, or to the heartbeat that asks whether the node is there. */
 static void on_registered(const struct http_reply *reply, void *user)
 {
     struct link *link = user;
@@ -288,13 +291,20 @@ static void on_registered(const struct http_reply *reply, void *user)
     char detail[HTTP_DETAIL_SIZE] = "";
 
     link->call = NULL;
+    link->joined = link->joining;
+    link->joining = false;
+    enum codec_kind kind = link->joined ? CODEC_HEARTBEAT : CODEC_REGISTERED;
     bool success = !reply->error && (reply->status == 200 || reply->status == 201);
-    if (success && codec_parse(CODEC_REGISTERED, reply->body, reply->body_size, &parsed, detail)) {
+    if (success && codec_parse(kind, reply->body, reply->body_size, &parsed, detail)) {
         link_try_later(link, STEP_REGISTER, SIGNPOST_ERROR_PROTOCOL, detail, 0);
         return;
     }
     if (!success) {
         int error = link_explain(reply, &problem, detail);
+        if (link->joined && problem.register_again) {
+            begin_register(link);
+            return;
+        }
         link_try_later(link, STEP_REGISTER, error, detail, reply->retry_after_ms);
         return;
     }
@@ -308,6 +318,21 @@ static void on_registered(const struct http_reply *reply, void *user)
     codec_free(&parsed);
     link->step = STEP_POLL;
     link_step(link);
+}
+
+static void begin_join(struct link *link)
+{
+    struct link_url url = {.length = 0};
+
+    link_url_put(&url, link->url);
+    link_url_put(&url, "/heartbeat");
+    link->telling = link->client->version;
+    link->joining = true;
+    if (!link_request(
+            link, "POST", url.text, "{}", LINK_SHORT_TIMEOUT_MS, on_registered, &link->call))
+        return;
+    link->joining = false;
+    link_try_later(link, STEP_REGISTER, SIGNPOST_ERROR_NO_MEMORY, "out of memory", 0);
 }
 
 static void begin_register(struct link *link)
@@ -336,7 +361,9 @@ void link_step(struct link *link)
     if (!link->registered && !link->client->config.watch_only)
         link->step = STEP_REGISTER;
     uv_timer_stop(&link->timer);
-    if (link->step == STEP_REGISTER)
+    if (link->step == STEP_REGISTER && link->client->config.shared)
+        begin_join(link);
+    else if (link->step == STEP_REGISTER)
         begin_register(link);
     else if (link->step != STEP_REST)
         link_begin_poll(link);
@@ -427,7 +454,7 @@ void link_leave(struct link *link, void (*left)(struct link *link))
     link_url_put(&url, link->url);
     link_url_put(&url, "/nodes/");
     link_url_put(&url, link->client->id);
-    if (!link->registered ||
+    if (!link->registered || link->joined ||
         link_request(link, "DELETE", url.text, NULL, CLIENT_STOP_MS, on_left, &link->call))
         uv_timer_start(&link->timer, on_left_at_once, 0, 0);
 }

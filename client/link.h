@@ -21,6 +21,8 @@ struct link {
     struct http_call *beat;
     enum link_step step; /* what `call` is, or what the timer will begin */
     bool registered, leaving;
+    bool joining;     /* `call` asks whether another process keeps the node registered */
+    bool joined;      /* it does: the node is not ours to change or to remove */
     unsigned told;    /* the version of the node's record that the index has */
     unsigned telling; /* the one that is on its way */
     bool

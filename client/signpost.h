@@ -149,7 +149,9 @@ typedef struct signpost_config {
     unsigned ttl_s;               /* of the lease; 0: 30 */
     bool unlisted;                /* reachable by id, in nobody's table */
     bool no_mailbox;              /* leaves the messages to another process of the same identity */
-    bool watch_only;              /* registers nowhere: a table of peers, no messages */
+    bool shared;                /* another process may keep this node registered: where it does, its
+                                   record stays as it is, also when this client stops */
+    bool watch_only;            /* registers nowhere: a table of peers, no messages */
     const char *const *filters; /* "key=value" of meta, ended by NULL: only such peers; NULL: all */
     unsigned poll_interval_ms;  /* 0: long polls, and plain ones only where those are cut */
     const char *ca_file;        /* PEM; NULL: the system's */

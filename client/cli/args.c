@@ -259,13 +259,32 @@ static int unknown_option(const struct parse *parse, const char *argument)
     return CLI_USAGE;
 }
 
-/* Its place in the table, or -1. */
-static int find_option(const struct option *options, const char *name, size_t length)
+static const struct option *find_option(
+    const struct option *options, const char *name, size_t length)
 {
-    for (int i = 0; options && options[i].name; i++)
-        if (strlen(options[i].name) == length && !strncmp(options[i].name, name, length))
-            return i;
-    return -1;
+    for (; options && options->name; options++)
+        if (strlen(options->name) == length && !strncmp(options->name, name, length))
+            return options;
+    return NULL;
+}
+
+/* The option that the argument names, noted as given; NULL where there is none. */
+static const struct option *given_option(struct parse *parse, const char *argument, size_t length)
+{
+    const struct option *options = parse->command ? parse->command->options : NULL;
+    const struct option *option;
+
+    if (strncmp(argument, "--", 2) != 0)
+        return NULL;
+    option = find_option(options, argument + 2, length - 2);
+    if (option) {
+        parse->command_given[option - options] = true;
+        return option;
+    }
+    option = find_option(args_common, argument + 2, length - 2);
+    if (option)
+        parse->given[option - args_common] = true;
+    return option;
 }
 
 /* An option, with its value in the same argument or in `next`; `ret_used_next` says which. */
@@ -275,30 +294,21 @@ static int take_option(
     char where[ARGS_NAME_CHARS + 3];
     size_t length = strcspn(argument, "=");
     const char *value = argument[length] ? argument + length + 1 : NULL;
-    const struct option *options = parse->command ? parse->command->options : NULL;
-    bool *given = parse->command_given;
-    int at = -1;
 
     *ret_used_next = false;
-    if (!strcmp(argument, "-h") || !strcmp(argument, "--help") || !strcmp(argument, "--version")) {
-        *(argument[2] == 'v' ? &parse->settings.version : &parse->settings.help) = true;
+    if (!strcmp(argument, "-h") || !strcmp(argument, "--help")) {
+        parse->settings.help = true;
         return CLI_OK;
     }
-    if (!strncmp(argument, "--", 2)) {
-        at = find_option(options, argument + 2, length - 2);
-        if (at < 0) {
-            options = args_common;
-            given = parse->given;
-            at = find_option(options, argument + 2, length - 2);
-        }
+    if (!strcmp(argument, "--version")) {
+        parse->settings.version = true;
+        return CLI_OK;
     }
-    if (at < 0)
+    const struct option *option = given_option(parse, argument, length);
+    if (!option)
         return unknown_option(parse, argument);
-    const struct option *option = &options[at];
     snprintf(where, sizeof where, "--%s", option->name);
-    if (!option->metavar)
-        value = value ? value : "yes";
-    else if (!value) {
+    if (!value && option->metavar) {
         if (!next || !strncmp(next, "--", 2)) {
             out_error("%s needs a value: %s", where, option->expected);
             return CLI_USAGE;
@@ -306,8 +316,7 @@ static int take_option(
         value = next;
         *ret_used_next = true;
     }
-    given[at] = true;
-    return take_value(&parse->settings, option, where, value);
+    return take_value(&parse->settings, option, where, value ? value : "yes");
 }
 
 const struct command *args_nearest_command(const char *word)

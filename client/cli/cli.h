@@ -29,8 +29,7 @@ enum cli_exit {
 /* The code for an enum signpost_error. */
 int cli_exit_of(int error);
 
-#define CLI_LIST_MAX 16 /* values of a repeatable option; no more indexes than the library takes   \
-                         */
+#define CLI_LIST_MAX 16      /* values of a repeatable option; the library takes as many indexes */
 #define CLI_ARGUMENTS_MAX 4  /* that are no options */
 #define CLI_META_BYTES 4096  /* the index takes no more */
 #define CLI_BODY_BYTES 65536 /* nor of a message */

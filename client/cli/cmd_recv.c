@@ -104,7 +104,7 @@ static int run_recv(const struct settings *settings)
         .message = on_message,
         .undeliverable = on_undeliverable,
     };
-    signpost_config_t config = {0};
+    signpost_config_t config = {.shared = true};
     struct receiving receiving = {.settings = settings};
 
     return run_client(settings, &config, settings->follow ? &always : &once, &receiving);

@@ -9,6 +9,15 @@
 #define COLUMNS 80
 #define INDENT 26 /* of what is said about an option */
 
+static const struct {
+    int code;
+    const char *text;
+} exits[] = {
+#define X(name, code, text) {code, text},
+    CLI_EXITS(X)
+#undef X
+};
+
 /* Words from column `column` on, the lines after the first indented. Returns the last column. */
 static size_t print_words(FILE *stream, const char *words, size_t column)
 {
@@ -97,9 +106,8 @@ static void print_all(FILE *stream)
           "yes, 0, false or no. The command line goes before the environment.\n",
         stream);
     print_heading(stream, "Exit status");
-#define X(name, code, text) fprintf(stream, "  %-4d %s\n", code, text);
-    CLI_EXITS(X)
-#undef X
+    for (size_t i = 0; i < sizeof exits / sizeof *exits; i++)
+        fprintf(stream, "  %-4d %s\n", exits[i].code, exits[i].text);
     fputs("\nMore: man signpost, and signpost help COMMAND\n", stream);
 }
 
@@ -141,8 +149,6 @@ static void put_options(FILE *stream, const struct option *options, bool in_envi
 
 void help_print_json(FILE *stream)
 {
-    const char *before = "";
-
     fputs("{\"name\": \"signpost\", \"version\": ", stream);
     json_put_text(stream, signpost_version());
     put_options(stream, args_common, true);
@@ -156,12 +162,10 @@ void help_print_json(FILE *stream)
         fputc('}', stream);
     }
     fputs("], \"exits\": [", stream);
-#define X(exit, code, text)                                                                        \
-    fprintf(stream, "%s{\"code\": %d, \"help\": ", before, code);                                  \
-    json_put_text(stream, text);                                                                   \
-    fputc('}', stream);                                                                            \
-    before = ", ";
-    CLI_EXITS(X)
-#undef X
+    for (size_t i = 0; i < sizeof exits / sizeof *exits; i++) {
+        fprintf(stream, "%s{\"code\": %d", i ? ", " : "", exits[i].code);
+        put_member(stream, "help", exits[i].text);
+        fputc('}', stream);
+    }
     fputs("]}\n", stream);
 }

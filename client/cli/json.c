@@ -76,10 +76,17 @@ void json_put_peer(FILE *stream, const signpost_peer_t *peer)
 bool json_check(const char *text, size_t size, bool object, char ret_reason[JSON_REASON_SIZE])
 {
     json_error_t error;
-    json_t *value = json_loadb(text, size, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_REJECT_DUPLICATES, &error);
+    /* As the index reads it: whole numbers of any size are fine. */
+    size_t flags = JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_REJECT_DUPLICATES;
+    json_t *value = json_loadb(text, size, flags, &error);
 
     if (!value) {
         snprintf(ret_reason, JSON_REASON_SIZE, "%s", error.text);
+        return false;
+    }
+    if (memchr(text, '\0', size)) { /* jansson passes over one behind a number */
+        snprintf(ret_reason, JSON_REASON_SIZE, "there is a NUL in it");
+        json_decref(value);
         return false;
     }
     bool fits = !object || json_is_object(value);
