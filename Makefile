@@ -179,7 +179,9 @@ bench: ## install what is missing, and measure: a script a question, in tests/be
 # --- linting ------------------------------------------------------------------------------------
 
 LINT_SOURCES = $(SOURCES)
-LINT_FILES = $(SOURCES) $(wildcard server/*.h server/*/*.h tests/*/*.h)
+LINT_CLIENT_SOURCES = $(CLIENT_ALL_SOURCES) $(wildcard client/examples/*.c)
+LINT_FILES = $(LINT_SOURCES) $(LINT_CLIENT_SOURCES) \
+	$(wildcard server/*.h server/*/*.h client/*.h client/*/*.h tests/*/*.h)
 
 lint: lint-includes lint-format lint-cppcheck lint-tidy ## format, clang-tidy, cppcheck, includes
 
@@ -191,16 +193,21 @@ lint-format:
 	$(call say,LINT,clang-format)
 	$(Q)clang-format --dry-run -Werror $(LINT_FILES)
 
+CPPCHECK = cppcheck --quiet -j2 --std=c11 --enable=warning,performance,portability,style \
+	--inline-suppr --error-exitcode=1 --suppressions-list=tests/lint/cppcheck.suppressions \
+	-D_GNU_SOURCE -D__GNUC__
+
 lint-cppcheck: $(GENERATED)
 	$(call say,LINT,cppcheck)
-	$(Q)cppcheck --quiet -j2 --std=c11 --enable=warning,performance,portability,style \
-		--inline-suppr --error-exitcode=1 --suppressions-list=tests/lint/cppcheck.suppressions \
-		-D_GNU_SOURCE -D__GNUC__ -Iserver -I$(BUILD)/generated $(LINT_SOURCES)
+	$(Q)$(CPPCHECK) -Iserver -I$(BUILD)/generated $(LINT_SOURCES)
+	$(if $(LINT_CLIENT_SOURCES),$(Q)$(CPPCHECK) -Iclient $(LINT_CLIENT_SOURCES))
 
 lint-tidy: $(GENERATED)
 	$(call say,LINT,clang-tidy)
 	$(Q)printf '%s\n' $(LINT_SOURCES) | \
 		xargs -P2 -n1 tests/lint/tidy $(DEFINES) $(WARNINGS) $(LIBRARY_CFLAGS)
+	$(Q)printf '%s\n' $(LINT_CLIENT_SOURCES) | \
+		xargs -r -P2 -n1 tests/lint/tidy $(CLIENT_DEFINES) $(WARNINGS)
 
 lint-selftest: ## plant a fault for each lint, the tests and each sanitizer, and see each found
 	@tests/lint/selftest

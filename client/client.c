@@ -247,12 +247,25 @@ static int set_record(
     return 0;
 }
 
+/* What can stand in a header. */
+static bool is_key(const char *key)
+{
+    size_t length = strlen(key);
+
+    for (size_t i = 0; i < length; i++)
+        if (key[i] <= ' ' || key[i] > '~')
+            return false;
+    return length >= 1 && length <= CLIENT_KEY_CHARS;
+}
+
 static bool is_valid(const signpost_config_t *config)
 {
     size_t indexes = list_length(config->indexes);
 
     if (!indexes || indexes > CLIENT_INDEXES_MAX || list_length(config->filters) > 8 ||
         list_length(config->endpoints) > 10)
+        return false;
+    if (config->key && !is_key(config->key))
         return false;
     for (size_t i = 0; config->filters && config->filters[i]; i++)
         if (!strchr(config->filters[i], '='))

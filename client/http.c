@@ -137,8 +137,6 @@ static int follow_timer(CURLM *multi, long timeout_ms, void *user)
     struct http *http = user;
 
     (void)multi;
-    if (http->closing)
-        return 0;
     /* A timer of 0 that is set in its own callback runs before the loop looks at anything else. */
     if (timeout_ms == 0 && http->in_timer)
         timeout_ms = 1;
@@ -158,19 +156,37 @@ static void on_watch_closed(uv_handle_t *handle)
     handle_closed(http);
 }
 
+static int curl_events(int events)
+{
+    int what = 0;
+
+    if (events & UV_READABLE)
+        what |= CURL_CSELECT_IN;
+    if (events & UV_WRITABLE)
+        what |= CURL_CSELECT_OUT;
+    return what;
+}
+
+static int uv_events(int what)
+{
+    int events = 0;
+
+    if (what & CURL_POLL_IN)
+        events |= UV_READABLE;
+    if (what & CURL_POLL_OUT)
+        events |= UV_WRITABLE;
+    return events;
+}
+
 static void on_ready(uv_poll_t *handle, int status, int events)
 {
     const struct watch *watch = handle->data;
-    int what = (events & UV_READABLE ? CURL_CSELECT_IN : 0) |
-               (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
 
-    if (status < 0) {
-        /* libuv stops the handle of a socket with an error. There may still be a reply to read
-         * before it, and libcurl finds the error itself where it reads or writes. */
-        what = CURL_CSELECT_IN | CURL_CSELECT_OUT;
+    /* libuv stops the handle of a socket with an error, of which libcurl is to hear, by looking for
+     * itself: what came before the error is still to be read. */
+    if (status < 0)
         uv_poll_start(handle, watch->events, on_ready);
-    }
-    act(watch->http, watch->socket, what);
+    act(watch->http, watch->socket, status < 0 ? 0 : curl_events(events));
 }
 
 static struct watch *watch_new(struct http *http, curl_socket_t socket)
@@ -200,17 +216,14 @@ static int follow_socket(CURL *easy, curl_socket_t socket, int what, void *user,
     struct http_call *call = NULL;
 
     if (what == CURL_POLL_REMOVE) {
-        if (watch) {
-            curl_multi_assign(http->multi, socket, NULL);
+        if (watch)
             uv_close((uv_handle_t *)&watch->handle, on_watch_closed);
-        }
         return 0;
     }
     if (!watch)
         watch = watch_new(http, socket);
     if (watch) {
-        watch->events =
-            (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+        watch->events = uv_events(what);
         uv_poll_start(&watch->handle, watch->events, on_ready);
         return 0;
     }

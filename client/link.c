@@ -54,8 +54,9 @@ void link_set_state(struct link *link, signpost_index_state_t state, int error, 
     link->state = state;
     link->error = error;
     snprintf(link->detail, sizeof link->detail, "%s", detail);
-    directory_set_away(link->client->directory, link->number,
-        state != SIGNPOST_INDEX_READY && state != SIGNPOST_INDEX_CONNECTING);
+    /* While it is asked again, what it listed stays as it was. */
+    if (state != SIGNPOST_INDEX_CONNECTING)
+        directory_set_away(link->client->directory, link->number, state != SIGNPOST_INDEX_READY);
     client_follow_directory(link->client);
     if (!changed)
         return;
@@ -191,6 +192,8 @@ void link_lost_lease(struct link *link)
         link->call = NULL;
     }
     link_rest(link, STEP_REGISTER, client_jitter_ms(link->client, CLIENT_BACKOFF_FIRST_MS));
+    if (link_is_ready(link))
+        link_set_state(link, SIGNPOST_INDEX_CONNECTING, 0, "");
 }
 
 void link_give_up(struct link *link)

@@ -73,6 +73,14 @@ static bool waits_here(const struct link *link)
     return !link->client->config.poll_interval_ms && link->wait_s >= WAIT_LEAST_S;
 }
 
+/* Between plain polls; these renew the lease too. */
+static int64_t interval_ms(const struct link *link)
+{
+    unsigned asked_ms = link->client->config.poll_interval_ms;
+    int64_t delay_ms = asked_ms ? asked_ms : INTERVAL_MS;
+    return delay_ms < link->ttl_ms / 3 ? delay_ms : link->ttl_ms / 3;
+}
+
 /* The poll that was cut lived for so long, and the index is there: wait less from now on. */
 static void learn_cut(struct link *link, int64_t lived_ms)
 {
@@ -117,10 +125,9 @@ static void poll_answered(struct link *link, const struct http_reply *reply)
         client_follow_directory(link->client);
     if (link->client->stopping)
         return;
-    unsigned interval_ms = link->client->config.poll_interval_ms;
     int64_t delay_ms = reply->retry_after_ms;
-    if (complete && !waits_here(link) && delay_ms < (interval_ms ? interval_ms : INTERVAL_MS))
-        delay_ms = interval_ms ? interval_ms : INTERVAL_MS;
+    if (complete && !waits_here(link) && delay_ms < interval_ms(link))
+        delay_ms = interval_ms(link);
     if (delay_ms)
         link_rest(link, link->step, (uint64_t)delay_ms);
     else

@@ -170,8 +170,8 @@ typedef struct signpost_config {
     void *user;
 } signpost_config_t;
 
-/* Starts a client on `loop`. SIGNPOST_ERROR_INVALID or SIGNPOST_ERROR_NO_MEMORY: nothing was begun.
- */
+/* Starts a client on `loop`. SIGNPOST_ERROR_INVALID or SIGNPOST_ERROR_NO_MEMORY: nothing was begun,
+ * but the loop has to run once more to close what was opened. */
 SIGNPOST_API int signpost_start(
     uv_loop_t *loop, const signpost_config_t *config, signpost_t **ret_client);
 

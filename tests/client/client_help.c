@@ -10,8 +10,6 @@
 
 #define LOOK_AGAIN_MS 10
 
-extern char **environ;
-
 /* --- a loop ---------------------------------------------------------------------------------- */
 
 static void on_look_again(uv_timer_t *timer)
@@ -24,23 +22,29 @@ static void on_closed(uv_handle_t *handle)
     *(bool *)handle->data = true;
 }
 
+void help_close(uv_handle_t *handle)
+{
+    bool closed = false;
+
+    handle->data = &closed;
+    uv_close(handle, on_closed);
+    while (!closed)
+        uv_run(handle->loop, UV_RUN_NOWAIT);
+}
+
 void help_run_until(uv_loop_t *loop, bool (*reached)(void *user), void *user)
 {
     uint64_t deadline_ns = uv_hrtime() + HELP_DEADLINE_MS * UINT64_C(1000000);
     uv_timer_t timer;
-    bool closed = false;
     bool late = false;
 
     uv_timer_init(loop, &timer);
-    timer.data = &closed;
     uv_timer_start(&timer, on_look_again, LOOK_AGAIN_MS, LOOK_AGAIN_MS);
     while (!reached(user) && !late) {
         uv_run(loop, UV_RUN_ONCE);
         late = uv_hrtime() > deadline_ns;
     }
-    uv_close((uv_handle_t *)&timer, on_closed);
-    while (!closed)
-        uv_run(loop, UV_RUN_NOWAIT);
+    help_close((uv_handle_t *)&timer);
     if (late)
         fail_msg("not reached within %d ms", HELP_DEADLINE_MS);
 }
@@ -104,11 +108,14 @@ void help_start_faults(struct help_faults *ret_faults)
     close(output[1]);
 
     FILE *said = fdopen(output[0], "r");
+    char *end = line;
     assert_non_null(said);
     if (!fgets(line, sizeof line, said) ||
-        sscanf(line, "%u %u", &ret_faults->port, &ret_faults->tls_port) != 2 ||
         !fgets(ret_faults->ca_file, sizeof ret_faults->ca_file, said))
         fail_msg("%s did not start", path);
+    ret_faults->port = (unsigned)strtoul(line, &end, 10);
+    ret_faults->tls_port = (unsigned)strtoul(end, NULL, 10);
+    assert_true(ret_faults->port && ret_faults->tls_port);
     ret_faults->ca_file[strcspn(ret_faults->ca_file, "\n")] = '\0';
     fclose(said);
 }

@@ -19,6 +19,9 @@
  * process does is seen too, a little later. */
 void help_run_until(uv_loop_t *loop, bool (*reached)(void *user), void *user);
 
+/* Closes a handle, whose `data` is lost, and runs its loop until that is done. */
+void help_close(uv_handle_t *handle);
+
 /* Runs the loop until nothing is left in it, and closes it. Fails where a handle was left open. */
 void help_close_loop(uv_loop_t *loop);
 

@@ -110,6 +110,15 @@ static void on_done(const struct http_reply *reply, void *user)
 
 int fixture_try(struct fixture *fixture, struct answer *answer, const struct http_request *request)
 {
+    answer->fixture = fixture;
+    int error = http_start(fixture->http, request, on_done, answer, &answer->call);
+    assert_int_equal(answer->calls, 0);
+    return error;
+}
+
+void fixture_start(
+    struct fixture *fixture, struct answer *answer, const struct http_request *request)
+{
     struct http_request whole = *request;
 
     if (!whole.method)
@@ -118,16 +127,7 @@ int fixture_try(struct fixture *fixture, struct answer *answer, const struct htt
         whole.timeout_ms = FIXTURE_TIMEOUT_MS;
     if (!whole.max_bytes)
         whole.max_bytes = FIXTURE_MAX_BYTES;
-    answer->fixture = fixture;
-    int error = http_start(fixture->http, &whole, on_done, answer, &answer->call);
-    assert_int_equal(answer->calls, 0);
-    return error;
-}
-
-void fixture_start(
-    struct fixture *fixture, struct answer *answer, const struct http_request *request)
-{
-    assert_int_equal(fixture_try(fixture, answer, request), 0);
+    assert_int_equal(fixture_try(fixture, answer, &whole), 0);
 }
 
 void fixture_start_get(struct fixture *fixture, struct answer *answer, const char *url)

@@ -46,7 +46,8 @@ void fixture_close(struct fixture *fixture);
 const char *fixture_url(const char *path);
 const char *fixture_tls_url(const char *path);
 
-/* Starts it; what is 0 or NULL in `request` gets a default. The second allows that it fails. */
+/* Starts it; what is 0 or NULL in `request` gets a default. The second takes it as it is, and may
+ * fail. */
 void fixture_start(
     struct fixture *fixture, struct answer *answer, const struct http_request *request);
 int fixture_try(struct fixture *fixture, struct answer *answer, const struct http_request *request);

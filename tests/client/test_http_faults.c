@@ -157,6 +157,25 @@ static void test_http_stuck_handshake_times_out(void **state)
     expect_timeout(state, url, "cannot reach @: no connection within *");
 }
 
+static void expect_ended(void **state, uint64_t timeout_ms, const char *path, int error)
+{
+    struct answer answer = {0};
+    struct http_request request = {
+        .method = "GET", .url = fixture_url(path), .timeout_ms = timeout_ms, .max_bytes = 100000};
+
+    assert_int_equal(fixture_try(*state, &answer, &request), 0);
+    fixture_wait(&answer);
+    assert_int_equal(answer.reply.error, error);
+    answer_free(&answer);
+}
+
+static void test_http_timeouts_of_all_sizes_are_taken(void **state)
+{
+    expect_ended(state, 0, "stuck", SIGNPOST_ERROR_TIMEOUT);
+    expect_ended(state, INT64_MAX, "echo", 0);
+    expect_ended(state, UINT64_MAX, "echo", 0);
+}
+
 /* --- replies that say no --------------------------------------------------------------------- */
 
 static void expect_status(void **state, const char *path, long status, const char *body)
@@ -311,6 +330,7 @@ int main(void)
         HTTP_TEST(test_http_stuck_server_on_kept_connection_times_out),
         HTTP_TEST(test_http_slow_body_times_out),
         HTTP_TEST(test_http_stuck_handshake_times_out),
+        HTTP_TEST(test_http_timeouts_of_all_sizes_are_taken),
         HTTP_TEST(test_http_status_is_told_with_its_text),
         HTTP_TEST(test_http_redirect_is_not_followed),
         HTTP_TEST(test_http_problem_is_json),
