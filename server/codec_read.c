@@ -72,6 +72,11 @@ int codec_parse(const char *body, size_t size, struct json **ret_json, struct fa
     if (size == 0)
         return fault_set(
             ret_fault, ERROR_BAD_JSON, "the body is empty; send a JSON object such as {}");
+    /* jansson passes over a NUL byte behind a number, and what is kept would end there. */
+    const char *nul = memchr(body, '\0', size);
+    if (nul)
+        return fault_set(ret_fault, ERROR_BAD_JSON,
+            "the body has a NUL byte after %zu bytes: leave it out", (size_t)(nul - body));
     /* Integers as reals: a large one in a body that is none of our business is not an error. Any
      * value at the top, so that the wrong one is named below. */
     json_t *root = json_loadb(

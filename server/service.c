@@ -132,7 +132,7 @@ static void fit_descriptors(struct options *options)
     if (room < SIZE_MAX / 2 && (!options->max_connections || options->max_connections > room))
         options->max_connections = room;
     /* A parked poll holds a connection: some must be left for everything else. */
-    size_t most = options->max_connections / 5 * 4;
+    size_t most = options->max_connections > 1 ? options->max_connections * 4 / 5 : 1;
     if (options->max_connections && (!options->max_waiters || options->max_waiters > most))
         options->max_waiters = most;
 }

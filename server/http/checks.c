@@ -56,8 +56,7 @@ static int read_credential(struct request *request, struct fault *ret_fault)
     return 0;
 }
 
-/* The reply's head is built in the same pool as the request's: some room must be left for it. */
-static int check_size(struct request *request, struct fault *ret_fault)
+int checks_size(struct request *request, struct fault *ret_fault)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
@@ -143,10 +142,8 @@ int checks_run(
     struct request *request, const char *path, const char *method, struct fault *ret_fault)
 {
     bool preflight = !strcmp(method, MHD_HTTP_METHOD_OPTIONS);
-    int error = check_size(request, ret_fault);
+    int error = check_host(request, ret_fault);
 
-    if (!error)
-        error = check_host(request, ret_fault);
     if (!error && !preflight)
         error = check_route(request, path, method, ret_fault);
     if (!error)

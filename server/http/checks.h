@@ -6,6 +6,10 @@
 
 #include <stdbool.h>
 
+/* The head of a reply is built in the same pool as the request's: is there room left for it? Where
+ * there is not, no reply can be queued. */
+int checks_size(struct request *request, struct fault *ret_fault);
+
 /* 0, with the request's route, name and credential filled in, or what is wrong with it. */
 int checks_run(
     struct request *request, const char *path, const char *method, struct fault *ret_fault);

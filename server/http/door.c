@@ -159,7 +159,7 @@ static int find_caller(struct request *request, struct fault *ret_fault)
     }
     int error = policy_client(&door->config.policy, request->mhd, &caller->address, &request->port,
         &caller->exempt, ret_fault);
-    if (!error && !caller->exempt)
+    if (!caller->exempt)
         request->source = source_hold(door->config.sources, &caller->address, door_now_ms(door));
     return error;
 }
@@ -215,7 +215,7 @@ static enum MHD_Result begin(
     struct request *request, const char *path, const char *method, const char *version)
 {
     const struct http_policy *policy = &request->door->config.policy;
-    struct fault fault;
+    struct fault fault, misleading;
 
     request->begun = true;
     request->needs_host = strcmp(version, MHD_HTTP_VERSION_1_0) != 0;
@@ -223,10 +223,18 @@ static enum MHD_Result begin(
     if (!request->connection)
         return MHD_NO;
     http_connection_enter(request->connection, HTTP_BODY);
-    if (!find_caller(request, &fault) && !check_rate(request, &fault) &&
-        !policy_check_host(policy, request->mhd, &fault) &&
-        !checks_run(request, path, method, &fault))
-        return MHD_YES;
+    if (checks_size(request, &fault)) {
+        http_answer_by_hand(request->connection->fd, &fault);
+        return MHD_NO;
+    }
+    int misled = find_caller(request, &misleading);
+    if (!check_rate(request, &fault)) {
+        if (!misled && !policy_check_host(policy, request->mhd, &fault) &&
+            !checks_run(request, path, method, &fault))
+            return MHD_YES;
+        if (misled)
+            fault = misleading;
+    }
     if (checks_can_drain(request)) {
         request->refusal = malloc(sizeof fault);
         if (!request->refusal)

@@ -18,6 +18,7 @@
 #define PUMP_AGAIN_MS 1000 /* the longest sleep while a connection has a deadline */
 #define ACCEPT_BATCH 128   /* connections taken from one listener in a row */
 #define LISTEN_BACKLOG 1024
+#define TURNED_AWAY_RETRY_S 5
 #define CONNECTION_SLACK 64 /* our own limit must be met before libmicrohttpd's */
 
 static const int64_t phase_limits_ms[HTTP_PHASES] = {
@@ -256,25 +257,34 @@ bool http_loop_triggered(const struct http_loop *loop)
 
 /* --- listening ------------------------------------------------------------------------------- */
 
-/* Says why before closing: the client has sent nothing that we have read, so a short text fits the
- * socket's buffer. */
-static void turn_away(int fd, int error, const char *detail)
+void http_answer_by_hand(int fd, const struct fault *fault)
 {
-    struct fault fault;
     struct text problem = {0}, reply = {0};
 
-    fault_set(&fault, error, "%s", detail);
-    codec_write_problem(&problem, &fault);
+    codec_write_problem(&problem, fault);
     text_printf(&reply,
         "HTTP/1.1 %u %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
-        "Retry-After: 5\r\nConnection: close\r\n\r\n",
-        error_http_status(error), error_title(error), problem.length);
+        "Connection: close\r\n",
+        error_http_status(fault->error), error_title(fault->error), problem.length);
+    if (fault->retry_after_s)
+        text_printf(&reply, "Retry-After: %d\r\n", fault->retry_after_s);
+    text_puts(&reply, "\r\n");
     text_append(&reply, problem.bytes, problem.length);
     if (!text_failed(&problem) && !text_failed(&reply))
         (void)!send(fd, reply.bytes, reply.length, MSG_NOSIGNAL | MSG_DONTWAIT);
     text_clear(&problem);
     text_clear(&reply);
     shutdown(fd, SHUT_WR);
+}
+
+/* Says why before closing. */
+static void turn_away(int fd, int error, const char *detail)
+{
+    struct fault fault;
+
+    fault_set(&fault, error, "%s", detail);
+    fault.retry_after_s = TURNED_AWAY_RETRY_S;
+    http_answer_by_hand(fd, &fault);
     close(fd);
 }
 

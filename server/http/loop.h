@@ -73,6 +73,10 @@ bool http_loop_triggered(const struct http_loop *loop);
 struct http_connection *http_connection_of(struct MHD_Connection *mhd);
 void http_connection_enter(struct http_connection *connection, enum http_phase phase);
 
+/* A problem, written to the socket past libmicrohttpd: for what it has no room to answer. The text
+ * is short enough for the socket's buffer. */
+void http_answer_by_hand(int fd, const struct fault *fault);
+
 /* Listens no more and closes connections that have no request; those with one finish it. */
 void http_loop_drain(struct http_loop *loop);
 size_t http_loop_connections(const struct http_loop *loop);

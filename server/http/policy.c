@@ -145,15 +145,15 @@ int policy_client(const struct http_policy *policy, struct MHD_Connection *mhd,
         return 0;
     enum found by_standard = follow(policy, mhd, "Forwarded", true, &standard, &standard_port);
     enum found by_common = follow(policy, mhd, "X-Forwarded-For", false, &common, &common_port);
+    if (!by_standard && !by_common)
+        return 0;
+    *ret_exempt = false;
+    *address = by_common ? common : standard;
+    *port = by_common ? common_port : standard_port;
     /* A proxy writes one of the two and may pass on what a client put into the other. */
     if (by_standard && by_common && !address_equal(&standard, &common))
         return fault_set(ret_fault, ERROR_BAD_REQUEST,
             "Forwarded and X-Forwarded-For name different clients: send neither yourself");
-    if (!by_standard && !by_common)
-        return 0;
-    *ret_exempt = false;
-    *address = by_standard ? standard : common;
-    *port = by_standard ? standard_port : common_port;
     return 0;
 }
 

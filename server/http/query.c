@@ -53,7 +53,8 @@ static int query_limit(struct query *query, const char *value)
 
 static int query_network(struct query *query, const char *value)
 {
-    query->poll->network = value;
+    if (!query->poll->mail)
+        query->poll->network = value; /* else it is that of the node */
     return 0;
 }
 

@@ -148,6 +148,26 @@ static int check_send(struct index *index, const struct caller *caller,
     return error;
 }
 
+/* Has the address its share of all messages already? */
+static int check_share(struct index *index, const struct caller *caller, struct fault *ret_fault)
+{
+    if (caller->exempt)
+        return 0;
+    struct source *source =
+        source_hold(index->config.sources, &caller->address, index_now_ms(index));
+    size_t mails = source ? source->mails : 0;
+    source_release(index->config.sources, source);
+    if (mails < LIMIT_MAIL_MESSAGES_PER_ADDRESS)
+        return 0;
+    fault_set(ret_fault, ERROR_RATE_LIMITED,
+        "your address sent %zu messages that are still kept or remembered: wait, or give them a "
+        "shorter ttl",
+        mails);
+    ret_fault->retry_after_s = LIMIT_RETRY_MEMORY_S;
+    ret_fault->action = "retry";
+    return ERROR_RATE_LIMITED;
+}
+
 /* The box of a live recipient with room in it. */
 static int find_box(struct index *index, const struct caller *caller, const struct lease *sender,
     const struct send_request *request, struct box **ret_box, struct fault *ret_fault)
@@ -163,16 +183,9 @@ static int find_box(struct index *index, const struct caller *caller, const stru
         ret_fault->retry_after_s = LIMIT_RETRY_MEMORY_S;
         return ERROR_INDEX_FULL;
     }
-    struct source *source = caller->exempt ? NULL : sender->source;
-    if (source && source->mails >= LIMIT_MAIL_MESSAGES_PER_ADDRESS) {
-        fault_set(ret_fault, ERROR_RATE_LIMITED,
-            "your address sent %zu messages that are still kept or remembered: wait, or give them "
-            "a shorter ttl",
-            source->mails);
-        ret_fault->retry_after_s = LIMIT_RETRY_MEMORY_S;
-        ret_fault->action = "retry";
-        return ERROR_RATE_LIMITED;
-    }
+    int share = check_share(index, caller, ret_fault);
+    if (share)
+        return share;
     struct box *box = box_of(index, recipient);
     if (!box)
         return fault_busy(ret_fault, ERROR_NO_MEMORY);

@@ -400,3 +400,8 @@ void store_memory_fail_next_flush(struct store *store)
 {
     memory_of(store)->fail_next_flush = true;
 }
+
+void store_memory_fail_next_load(struct store *store)
+{
+    memory_of(store)->fail_next_load = true;
+}

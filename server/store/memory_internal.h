@@ -51,6 +51,7 @@ struct store_memory {
     bool has_before;
     bool failed; /* of the open batch: it can only be undone */
     bool fail_next_flush;
+    bool fail_next_load;
     uint64_t epoch;
 };
 

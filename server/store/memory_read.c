@@ -87,6 +87,8 @@ void memory_load(
     if (!memory->failed) {
         loader->epoch(memory->epoch, memory->now.dropped_networks, user);
         for (size_t k = 0; well && k < sizeof kinds / sizeof *kinds; k++) {
+            if (memory->fail_next_load && kinds[k] == MEMORY_BOXES)
+                break;
             well = memory_sorted(&memory->now.lists[kinds[k]], NULL, NULL, memory_by_key, &sorted);
             for (size_t i = 0; well && i < sorted.count; i++)
                 memory_load_row(memory, kinds[k], sorted.rows[i], loader, user);
@@ -94,6 +96,8 @@ void memory_load(
                 free(sorted.rows);
         }
     }
+    well = well && !memory->fail_next_load;
+    memory->fail_next_load = false;
     memory_finish(memory, well, done, user);
 }
 

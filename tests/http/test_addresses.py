@@ -110,6 +110,29 @@ class TestForwarded(AddressCase):
                 reply = self.client.get("/healthz", headers=from_address(header))
                 self.assertIn(reply.status, (200, 400))
 
+    def test_caller_of_two_headers_that_disagree_gets_400(self):
+        for standard, common in (
+                (f"for={PUBLIC_TOO}", PUBLIC), (f"for={PUBLIC_6}", PUBLIC),
+                (f"for={PUBLIC}, for={PUBLIC_TOO}", f"{PUBLIC_TOO}, {PUBLIC}"),
+                ("for=unknown", PUBLIC), (f"for={PUBLIC}", "unknown")):
+            with self.subTest(standard=standard, common=common):
+                headers = {"Forwarded": standard, "X-Forwarded-For": common}
+                self.assertProblem(self.client.get("/healthz", headers=headers),
+                                   400, "bad_request")
+                reply = self.client.post("/register", {"id": "victim", "network": self.network},
+                                         headers=headers)
+                self.assertProblem(reply, 400, "bad_request")
+        self.assertNodes(self.list(), [])
+
+    def test_caller_of_two_headers_that_agree_is_understood(self):
+        for standard, common in (
+                (f"for={PUBLIC}", PUBLIC), (f'for="{PUBLIC}:4711"', PUBLIC),
+                (f"for=198.51.100.1, for={PUBLIC}", f"198.51.100.2, {PUBLIC}"),
+                (f"for={PUBLIC}, for=127.0.0.1", PUBLIC)):
+            with self.subTest(standard=standard, common=common):
+                self.assertEqual(
+                    self.observed(Forwarded=standard, X_Forwarded_For=common), PUBLIC)
+
     def test_family_of_the_caller_is_told(self):
         for address, family in ((PUBLIC, "ipv4"), (PUBLIC_6, "ipv6")):
             reply = self.announce(caller=address)

@@ -114,6 +114,18 @@ class TestBadCredentials(IndexCase):
                 self.assertProblem(self.client.request(method, target, body, token=key),
                                    401, "bad_key")
 
+    def test_token_that_begins_like_a_key_is_a_token(self):
+        """A client's own token is any 43 characters: what it begins with is chance."""
+        token = "spk_" + secrets.token_urlsafe(32)[4:]
+        self.assertEqual(len(token), 43)
+        node = self.node(token=token)
+        self.assertNotIn("token", node.reply.json())
+        for reply in (node.heartbeat(), node.client.post("/events", {}),
+                      node.client.get("/mailbox/" + node.id)):
+            self.assertEqual(reply.status, 200, reply)
+        self.assertEqual(node.delete().status, 204)
+        self.assertProblem(node.heartbeat(), 404, "unknown_node")
+
     def test_token_unknown_gets_404_and_what_to_do(self):
         token = secrets.token_urlsafe(32)
         for method, target, body in self.REQUESTS[1:7]:

@@ -51,6 +51,20 @@ class TestEvents(EventsCase):
                                        after=reply["mail"]["next"]))
         self.assertEqual(mail_ids(reply), [])
 
+    def test_events_of_get_are_of_the_own_network_unfiltered(self):
+        """They are parameters of /list; here they are as unknown as in a body of POST."""
+        elsewhere = self.network + "x"
+        self.node("stranger", network=elsewhere)
+        for query in ({"network": elsewhere}, {"meta_role": "nobody"},
+                      {"network": elsewhere, "meta_role": "nobody"}):
+            with self.subTest(query=query):
+                reply = self.me.client.get(url("/events", **query))
+                self.assertEqual(reply.status, 200, reply)
+                self.assertEqual(reply["list"]["network"], self.network)
+                self.assertNodes(reply["list"], ["me", "other"])
+                reply = self.me.client.post("/events", query)
+                self.assertNodes(reply["list"], ["me", "other"])
+
     def test_events_by_curl_are_the_same(self):
         reply = curl(self.index, "POST", "/events", {"since": self.other.cursor},
                      token=self.me.token)

@@ -4,6 +4,7 @@ index of its own with small caps; 127.0.0.2 is another address than 127.0.0.1.""
 from tests.lib.case import AT_ONCE_S, HttpCase
 from tests.lib.http import Client, url
 from tests.lib.index import Stopwatch
+from tests.lib.problem import check_problem
 from tests.lib.raw import RawSocket, request_bytes
 
 HERE, ELSEWHERE = "127.0.0.1", "127.0.0.2"
@@ -56,6 +57,18 @@ class TestWaiters(LimitCase):
         self.register("a")
         for pending in parked:
             self.assertNodes(pending.reply().json(), ["a"])
+
+    def test_polls_leave_room_for_what_does_not_wait(self):
+        """Four fifths of the connections may be parked, however few there are."""
+        for most in (2, 4, 5, 10):
+            with self.subTest(most=most):
+                self.start("--max-connections", str(most))
+                cursor = self.cursor()
+                for _ in range(most - 1):
+                    self.poll(cursor)
+                self.settle()
+                self.assertNotParked(self.client.send(
+                    "GET", url("/list", network=self.network, since=cursor, wait=50)))
 
     def test_poll_answered_makes_room(self):
         self.start("--max-waiters-per-address", "1")
@@ -166,6 +179,18 @@ class TestRate(LimitCase):
         self.start("--rate", "1", "--trust-proxy", "127.0.0.1/32", rate=None)
         self.assertIsNone(self.until_limited(self.client, most=50))
 
+    def test_requests_of_a_proxy_that_says_nothing_readable_are_not_exempt(self):
+        """What cannot be read counts for the proxy that wrote it: else a client could hide."""
+        for headers in ({"Forwarded": "for=unknown"}, {"Forwarded": "for=_hidden"},
+                        {"Forwarded": "proto=https"}, {"X-Forwarded-For": "unknown"},
+                        {"X-Forwarded-For": "203.0.113.5, nonsense"},
+                        {"Forwarded": "for=unknown", "X-Forwarded-For": "unknown"}):
+            with self.subTest(headers=headers):
+                self.start("--rate", "1", "--trust-proxy", "127.0.0.1/32", rate=None)
+                reply = self.until_limited(self.client, headers=headers)
+                self.assertIsNotNone(reply)
+                self.assertProblem(reply, 429, "rate_limited")
+
     def test_rate_of_0_is_none(self):
         self.start()
         self.assertIsNone(self.until_limited(self.client, most=500))
@@ -214,6 +239,31 @@ class TestConnections(LimitCase):
         self.assertTrue(self.answered(connections[0]))
         connections[1].close()
         self.assertRoom(ELSEWHERE)
+
+    def assertTurnedAway(self, source, status, code):
+        """It is told why, before it has said a word, and also if it goes ahead."""
+        with RawSocket(self.index, source=source) as connection:
+            reply = connection.read_reply()
+            check_problem(reply)
+            self.assertProblem(reply, status, code)
+            self.assertEqual(connection.read_to_end(), b"")
+        for _ in range(50):
+            client = Client(self.index, source=source)
+            self.assertProblem(client.get("/list"), status, code)
+            client.close()
+
+    def test_connection_past_the_cap_of_an_address_is_told_why(self):
+        self.start("--max-connections-per-address", "2")
+        connections = self.fill(2, ELSEWHERE)
+        self.assertTurnedAway(ELSEWHERE, 429, "too_many_connections")
+        self.assertTrue(self.answered(connections[0]))
+        self.fill(2, "127.0.0.3")
+
+    def test_connection_past_the_cap_in_all_is_told_why(self):
+        self.start("--max-connections", "2")
+        connections = self.fill(1, ELSEWHERE) + self.fill(1, "127.0.0.3")
+        self.assertTurnedAway("127.0.0.4", 503, "index_full")
+        self.assertTrue(self.answered(connections[0]))
 
     def test_connection_past_the_cap_in_all_is_refused(self):
         self.start("--max-connections", "5", "--max-waiters", "2")

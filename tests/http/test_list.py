@@ -1,10 +1,13 @@
 """The list, its deltas, and the polls that wait for them."""
 
+import re
 import secrets
 
 from tests.lib.case import AT_ONCE_S, CURSOR, RFC3339, IndexCase, some_id
 from tests.lib.http import curl, url
 from tests.lib.index import Stopwatch
+
+NEXT = re.compile(r'<(/list\?[^>]*)>; rel="next"')
 
 
 def foreign(cursor):
@@ -80,6 +83,48 @@ class TestPages(IndexCase):
         self.assertNodes(third, "e")
         self.assertFalse(third["more"])
         self.assertNodes(self.list(limit=2, after="e"), "")
+
+    def test_page_with_more_says_where_it_goes_on(self):
+        for id in "edcba":
+            self.node(id, meta={"role": "ä b&c"})
+        self.node("bb", meta={"role": "else"})
+        for query, pages in (({}, ["ab", "bbc", "de"]),
+                             ({"meta_role": "ä b&c"}, ["ab", "cd", "e"])):
+            with self.subTest(query=query):
+                by_link = self.client.get(url("/list", network=self.network, limit=2, **query))
+                by_after = by_link.json()
+                for page in pages[:-1]:
+                    self.assertEqual("".join(n["id"] for n in by_link["nodes"]), page)
+                    self.assertEqual("".join(n["id"] for n in by_after["nodes"]), page)
+                    self.assertTrue(by_link["more"])
+                    following = NEXT.fullmatch(by_link.headers["Link"])
+                    self.assertIsNotNone(following, by_link)
+                    by_link = self.client.get(following[1])
+                    by_after = self.list(limit=2, after=by_after["after"], **query)
+                for last in (by_link.json(), by_after):
+                    self.assertEqual("".join(n["id"] for n in last["nodes"]), pages[-1])
+                    self.assertFalse(last["more"])
+                    self.assertNotIn("after", last)
+                self.assertNotIn("Link", by_link.headers)
+
+    def test_page_of_a_reset_says_where_it_goes_on(self):
+        cursor = [self.node(id) for id in "abc"][2].cursor
+        reply = self.client.get(url("/list", network=self.network, since=foreign(cursor),
+                                    after="a", limit=2))
+        self.assertTrue(reply["reset"])
+        self.assertNodes(reply.json(), "ab")
+        self.assertEqual(reply["after"], "b")
+        following = self.client.get(NEXT.fullmatch(reply.headers["Link"])[1])
+        self.assertNodes(following.json(), "c")
+
+    def test_page_of_a_delta_goes_on_with_its_cursor(self):
+        since = self.node("first").cursor
+        for id in "abc":
+            self.node(id)
+        reply = self.client.get(url("/list", network=self.network, since=since, limit=2))
+        self.assertTrue(reply["more"])
+        self.assertNotIn("after", reply.json())
+        self.assertNotIn("Link", reply.headers)
 
     def test_page_that_is_just_full_is_the_last(self):
         self.node("a")

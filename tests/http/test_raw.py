@@ -2,36 +2,13 @@
 
 import json
 
-from tests.lib.case import IndexCase, some_id
+from tests.lib.case import some_id
 from tests.lib.http import curl
-from tests.lib.index import Stopwatch
 from tests.lib.problem import check_problem
-from tests.lib.raw import RawSocket, request_bytes
+from tests.lib.raw import request_bytes
+from tests.lib.rawcase import RawCase
 
 MANY = 3 * 1024 * 1024
-
-
-class RawCase(IndexCase):
-    def raw(self, **options):
-        connection = RawSocket(self.index, **options)
-        self.addCleanup(connection.close)
-        return connection
-
-    def exchange(self, data):
-        """The reply to `data` on a connection of its own; what is sent need not all be taken."""
-        connection = self.raw()
-        connection.try_send(data)
-        return connection.read_reply()
-
-    def register_bytes(self, id):
-        return request_bytes("POST", "/register", {"id": id, "network": self.network})
-
-    def assertServes(self):
-        self.assertEqual(self.exchange(request_bytes("GET", "/healthz")).status, 200)
-
-    def assertRefused(self, reply, status, code):
-        check_problem(reply)
-        self.assertProblem(reply, status, code)
 
 
 class TestFraming(RawCase):
@@ -93,10 +70,6 @@ class TestFraming(RawCase):
                 answer = connection.read_to_end()
                 self.assertNotIn(b" 200 ", answer[:20])
                 self.assertServes()
-
-    def test_host_missing_is_refused(self):
-        reply = self.exchange(b"GET /healthz HTTP/1.1\r\n\r\n")
-        self.assertIn(reply.status, (400, 403))
 
 
 class TestBodies(RawCase):
@@ -318,21 +291,6 @@ class TestHeads(RawCase):
                                  "http://localhost:8080")
 
 
-class TestSlowSender(RawCase):
-    def test_slow_header_is_cut_by_a_hard_deadline(self):
-        """Slow: the deadline is 10 s after connecting, however many bytes trickle in."""
-        connection = self.raw()
-        watch = Stopwatch()
-        trickle = iter(request_bytes("GET", "/healthz", headers=["X-Slow: " + "x" * 100]))
-        came = None
-        while came is None and watch.elapsed() < 15:
-            connection.try_send(bytes([next(trickle)]))
-            came = connection.wait_for(1)
-        self.assertIsNotNone(came, "nothing came within 15 s")
-        self.assertNotIn(b" 200 ", came)
-        self.assertGreater(watch.elapsed(), 8)
-
-
 class TestLoopbackOnly(RawCase):
     """An open index on loopback: no page that somebody visits may use it."""
 
@@ -385,6 +343,48 @@ class TestLoopbackOnly(RawCase):
         reply = self.client.get("/nodes/nobody", headers={"Origin": "http://localhost:8080"})
         self.assertProblem(reply, 404, "unknown_node")
         self.assertEqual(reply.headers["Access-Control-Allow-Origin"], "http://localhost:8080")
+
+
+class TestLoopbackOriginList(RawCase):
+    """One on loopback whose operator names a page: that one may use it too, and no other."""
+
+    ORIGIN = "https://app.example"
+    arguments = ("--cors-origin", ORIGIN)
+
+    def status_of(self, origin, method):
+        reply = self.exchange(request_bytes(method, "/list", headers=["Origin: " + origin]))
+        if reply.status >= 400:
+            self.assertRefused(reply, 403, "foreign_host")
+            self.assertNotIn("Access-Control-Allow-Origin", reply.headers)
+        else:
+            self.assertEqual(reply.headers["Access-Control-Allow-Origin"], origin)
+            self.assertIn("origin", reply.words("Vary"))
+        return reply.status
+
+    def test_origin_of_the_list_is_let_in(self):
+        for method, status in (("GET", 200), ("OPTIONS", 204)):
+            with self.subTest(method=method):
+                self.assertEqual(self.status_of(self.ORIGIN, method), status)
+        reply = self.client.post("/register", {"id": "a", "network": self.network},
+                                 headers={"Origin": self.ORIGIN})
+        self.assertEqual(reply.status, 201, reply)
+
+    def test_origin_of_this_machine_is_let_in_still(self):
+        for method, status in (("GET", 200), ("OPTIONS", 204)):
+            with self.subTest(method=method):
+                self.assertEqual(self.status_of("http://localhost:8080", method), status)
+
+    def test_origin_of_another_gets_403(self):
+        for origin in ("https://evil.example", "http://app.example", "https://app.example:444",
+                       "https://app.example.evil.example", "null"):
+            for method in ("GET", "OPTIONS"):
+                with self.subTest(origin=origin, method=method):
+                    self.assertEqual(self.status_of(origin, method), 403)
+
+    def test_host_of_another_gets_403_all_the_same(self):
+        reply = self.exchange(request_bytes("GET", "/list", host="app.example",
+                                            headers=["Origin: " + self.ORIGIN]))
+        self.assertRefused(reply, 403, "foreign_host")
 
 
 class TestPublicOpen(RawCase):

@@ -27,6 +27,14 @@ static size_t write_undeliverable(
     return (size_t)length;
 }
 
+/* Counts what the store loses, and tells the index of it. */
+static void count_loss(void *user)
+{
+    struct fixture *fixture = user;
+    fixture->losses++;
+    fixture->lost(fixture->lost_user);
+}
+
 static void open_index(struct fixture *fixture)
 {
     struct outcome loaded = {0};
@@ -34,6 +42,10 @@ static void open_index(struct fixture *fixture)
     assert_non_null(fixture->sources);
     fixture->config.sources = fixture->sources;
     assert_int_equal(index_open(&fixture->config, &fixture->index), 0);
+    fixture->lost = fixture->store->lost;
+    fixture->lost_user = fixture->store->lost_user;
+    fixture->store->lost = count_loss;
+    fixture->store->lost_user = fixture;
     index_load(fixture->index, fixture_on_done, &loaded);
     fixture_flush(fixture);
     assert_int_equal(loaded.calls, 1);
@@ -42,10 +54,12 @@ static void open_index(struct fixture *fixture)
 
 static void close_index(struct fixture *fixture)
 {
-    index_release(fixture->index);
-    fixture_flush(fixture);
-    index_close(fixture->index);
-    fixture_flush(fixture);
+    if (fixture->index != NULL) {
+        index_release(fixture->index);
+        fixture_flush(fixture);
+        index_close(fixture->index);
+        fixture_flush(fixture);
+    }
     sources_free(fixture->sources);
     fixture->index = NULL;
     fixture->sources = NULL;
@@ -126,6 +140,14 @@ void fixture_jump(struct fixture *fixture, int64_t ms)
 {
     fixture->now_ms += ms;
     fixture->wall_ms += ms;
+}
+
+void fixture_tick_at_next_due(struct fixture *fixture)
+{
+    int64_t due_ms = index_next_due_ms(fixture->index);
+    assert_between(due_ms, fixture->now_ms, INT64_MAX - 1);
+    fixture_jump(fixture, due_ms - fixture->now_ms);
+    index_tick(fixture->index);
 }
 
 void fixture_advance(struct fixture *fixture, int64_t ms)
@@ -247,6 +269,12 @@ void fixture_on_done(const struct fault *fault, void *user)
     struct outcome *copy = user;
     copy->calls++;
     copy_fault(&copy->fault, fault);
+}
+
+void fixture_on_polled(const struct fault *fault, const struct poll_result *result, void *user)
+{
+    assert_true((fault == NULL) == (result != NULL));
+    fixture_on_done(fault, user);
 }
 
 struct registration fixture_register(
@@ -426,7 +454,9 @@ static bool see_message(const struct message_view *message, void *user)
 
 static bool match_meta(const char *meta, void *user)
 {
-    return strstr(meta, ((struct watch *)user)->match) != NULL;
+    struct watch *watch = user;
+    watch->looked_at++;
+    return strstr(meta, watch->match) != NULL;
 }
 
 static void finish_watch(const struct fault *fault, const struct poll_result *result, void *user)
@@ -441,6 +471,10 @@ static void finish_watch(const struct fault *fault, const struct poll_result *re
     if (result->network != NULL) {
         copy_id(watch->network, result->network);
         watch->result.network = watch->network;
+    }
+    if (result->after != NULL) {
+        copy_id(watch->after, result->after);
+        watch->result.after = watch->after;
     }
 }
 

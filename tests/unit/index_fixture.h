@@ -41,7 +41,10 @@ struct fixture {
     struct store *store;
     struct sources *sources;
     struct index_config config; /* to change it: set a member, then fixture_restart() */
-    struct index *index;
+    struct index *index; /* NULL once a test has closed it: then fixture_restart() opens another */
+    size_t losses;       /* batches that the store has lost */
+    void (*lost)(void *user);
+    void *lost_user;
     struct watch *watches; /* every poll of the test, freed with the fixture */
 };
 
@@ -63,6 +66,10 @@ void fixture_advance(struct fixture *fixture, int64_t ms);
 
 /* Moves the clock alone. */
 void fixture_jump(struct fixture *fixture, int64_t ms);
+
+/* Moves the clock to when the index has something to do next, and ticks once. What that wrote is
+ * not flushed. */
+void fixture_tick_at_next_due(struct fixture *fixture);
 
 /* --- who asks -------------------------------------------------------------------------------- */
 
@@ -108,6 +115,7 @@ struct outcome {
 void fixture_on_registered(const struct fault *fault, const struct registered *result, void *user);
 void fixture_on_heartbeat(const struct fault *fault, const struct heartbeat *result, void *user);
 void fixture_on_done(const struct fault *fault, void *user);
+void fixture_on_polled(const struct fault *fault, const struct poll_result *result, void *user);
 
 struct registration fixture_register(
     struct fixture *fixture, const struct caller *caller, const struct register_request *request);
@@ -178,8 +186,9 @@ struct watch {
     struct poll *poll; /* NULL: answered before index_poll() returned */
     int calls;
     struct fault fault;
-    struct poll_result result; /* network points into `network` */
+    struct poll_result result; /* network and after point to what follows */
     char network[FIXTURE_ID_SIZE];
+    char after[FIXTURE_ID_SIZE];
     struct seen_node *nodes;
     size_t node_count;
     size_t gone_count;
@@ -187,6 +196,7 @@ struct watch {
     size_t message_count;
     struct text told;  /* what was told in its order: "+node ", "-gone ", "*message " */
     const char *match; /* NULL, or nodes whose meta has this text */
+    size_t looked_at;  /* nodes whose meta was looked at for it */
     size_t stop_after; /* 0, or the visitor ends the page with this many nodes or messages */
 };
 

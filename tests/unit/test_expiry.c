@@ -357,6 +357,48 @@ static void test_restart_keeps_memory_of_retries(void **state)
     assert_int_equal(send_offer(fixture, 1, "b", "m1", 10).result.seq, first.result.seq + 1);
 }
 
+/* What is remembered of a message to a node that has left still holds the node's number. */
+static void test_restart_takes_no_number_of_a_node_that_messages_hold(void **state)
+{
+    struct fixture *fixture = *state;
+    join_pair(fixture);
+    send_offer(fixture, 1, "b", "m1", 10);
+    fixture_leave(fixture, "b", 2);
+    fixture_restart(fixture);
+    fixture_join(fixture, "c", 3);
+    assert_int_equal(send_offer(fixture, 1, "c", "m2", 10).result.seq, 1);
+    assert_string_equal(watch_told(fixture_read(fixture, 3)), "*m2 ");
+    assert_int_equal(fixture->losses, 0);
+}
+
+static void join_network(
+    struct fixture *fixture, const char *network, const char *id, unsigned number)
+{
+    struct caller caller = fixture_node(number);
+    struct register_request request = {.id = id, .network = network};
+    assert_fault(fixture_register(fixture, &caller, &request).fault, 0);
+}
+
+/* The same with the number of a network that was dropped: what was sent there is no first answer to
+ * what is sent in the network that comes after it. */
+static void test_restart_takes_no_number_of_a_network_that_messages_hold(void **state)
+{
+    struct fixture *fixture = *state;
+    join_network(fixture, "red", "a", 1);
+    join_network(fixture, "red", "b", 2);
+    assert_int_equal(send_offer(fixture, 1, "b", "m1", 600).result.seq, 1);
+    assert_int_equal(send_offer(fixture, 1, "b", "m2", 600).result.seq, 2);
+    fixture_leave(fixture, "b", 2);
+    fixture_leave(fixture, "a", 1);
+    fixture_advance(fixture, 2 * LIMIT_DROP_AFTER_MS);
+    fixture_restart(fixture);
+    join_network(fixture, "blue", "a", 1);
+    join_network(fixture, "blue", "b", 2);
+    assert_int_equal(send_offer(fixture, 1, "b", "m2", 600).result.seq, 1);
+    assert_string_equal(watch_told(fixture_read(fixture, 2)), "*m2 ");
+    assert_int_equal(fixture->losses, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +420,8 @@ int main(void)
         FIXTURE_TEST(test_restart_keeps_quotas),
         FIXTURE_TEST(test_restart_ends_messages_that_expired_meanwhile),
         FIXTURE_TEST(test_restart_keeps_memory_of_retries),
+        FIXTURE_TEST(test_restart_takes_no_number_of_a_node_that_messages_hold),
+        FIXTURE_TEST(test_restart_takes_no_number_of_a_network_that_messages_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

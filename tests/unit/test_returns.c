@@ -198,6 +198,59 @@ static void test_retry_is_of_one_sender_and_one_recipient(void **state)
     assert_string_equal(watch_told(fixture_read(fixture, 3)), "*m1 ");
 }
 
+static void test_retry_of_sender_that_came_back_gets_first_answer(void **state)
+{
+    struct fixture *fixture = *state;
+    join_pair(fixture);
+    struct delivery first = send_to_b(fixture, "m1", 600);
+    fixture_leave(fixture, "a", 1);
+    fixture_join(fixture, "a", 1);
+    struct delivery again = send_to_b(fixture, "m1", 600);
+    assert_fault(again.fault, 0);
+    assert_int_equal(again.result.seq, first.result.seq);
+
+    /* The same where its lease ran out, and over a restart. */
+    fixture_advance(fixture, 31000);
+    assert_false(fixture_has_node(fixture, "a"));
+    fixture_restart(fixture);
+    fixture_join_for(fixture, "a", 1, LIMIT_TTL_MAX_S);
+    again = send_to_b(fixture, "m1", 600);
+    assert_fault(again.fault, 0);
+    assert_int_equal(again.result.seq, first.result.seq);
+    assert_string_equal(watch_told(fixture_read(fixture, 2)), "*m1 ");
+}
+
+static void test_retry_is_of_one_token_whoever_has_the_id(void **state)
+{
+    struct fixture *fixture = *state;
+    join_pair(fixture);
+    assert_int_equal(send_to_b(fixture, "m1", 600).result.seq, 1);
+    fixture_leave(fixture, "a", 1);
+    fixture_join_for(fixture, "a", 3, LIMIT_TTL_MAX_S);
+    struct delivery delivery = fixture_offer(fixture, 3, "b", "m1");
+    assert_int_equal(delivery.result.seq, 2);
+    assert_int_equal(fixture_offer(fixture, 3, "b", "m1").result.seq, 2);
+
+    /* The same content makes it no retry either. */
+    fixture_leave(fixture, "a", 3);
+    fixture_join_for(fixture, "a", 4, LIMIT_TTL_MAX_S);
+    assert_int_equal(fixture_offer(fixture, 4, "b", "m1").result.seq, 3);
+    assert_string_equal(watch_told(fixture_read(fixture, 2)), "*m1 *m1 *m1 ");
+
+    /* Each of them is answered for its own, also after a restart. */
+    fixture_restart(fixture);
+    assert_int_equal(fixture_offer(fixture, 4, "b", "m1").result.seq, 3);
+    fixture_leave(fixture, "a", 4);
+    fixture_join_for(fixture, "a", 1, LIMIT_TTL_MAX_S);
+    delivery = send_to_b(fixture, "m1", 600);
+    assert_fault(delivery.fault, 0);
+    assert_int_equal(delivery.result.seq, 1);
+    fixture_leave(fixture, "a", 1);
+    fixture_join_for(fixture, "a", 3, LIMIT_TTL_MAX_S);
+    assert_int_equal(fixture_offer(fixture, 3, "b", "m1").result.seq, 2);
+    assert_int_equal(fixture_read(fixture, 2)->message_count, 3);
+}
+
 /* --- undeliverable --------------------------------------------------------------------------- */
 
 static void test_undeliverable_comes_when_message_expires_unread(void **state)
@@ -356,6 +409,37 @@ static void test_undeliverable_not_to_another_that_took_the_id(void **state)
     assert_string_equal(watch_told(fixture_read(fixture, 3)), "");
 }
 
+static void test_undeliverable_to_sender_that_came_back(void **state)
+{
+    struct fixture *fixture = *state;
+    join_pair(fixture);
+    send_to_b(fixture, "m1", 5);
+    send_to_b(fixture, "m2", 600);
+    fixture_leave(fixture, "a", 1);
+    fixture_join_for(fixture, "a", 1, LIMIT_TTL_MAX_S);
+    fixture_advance(fixture, 6000);
+    struct watch *watch = read_all(fixture, 1);
+    assert_int_equal(watch->message_count, 1);
+    expect_undeliverable(watch, 0, "\"m1 to b session s1 type offer reason expired\"");
+    fixture_restart(fixture);
+    fixture_leave(fixture, "b", 2);
+    watch = fixture_read(fixture, 1);
+    assert_int_equal(watch->message_count, 1);
+    expect_undeliverable(watch, 0, "\"m2 to b session s1 type offer reason gone\"");
+}
+
+static void test_undeliverable_not_to_another_after_a_restart(void **state)
+{
+    struct fixture *fixture = *state;
+    join_pair(fixture);
+    send_to_b(fixture, "m1", 600);
+    fixture_leave(fixture, "a", 1);
+    fixture_join_for(fixture, "a", 3, LIMIT_TTL_MAX_S);
+    fixture_restart(fixture);
+    fixture_leave(fixture, "b", 2);
+    assert_string_equal(watch_told(fixture_read(fixture, 3)), "");
+}
+
 static void test_undeliverable_of_message_to_oneself_ends_with_its_node(void **state)
 {
     struct fixture *fixture = *state;
@@ -380,6 +464,8 @@ int main(void)
         FIXTURE_TEST(test_retry_of_long_message_is_remembered_its_ttl),
         FIXTURE_TEST(test_retry_with_other_content_is_refused),
         FIXTURE_TEST(test_retry_is_of_one_sender_and_one_recipient),
+        FIXTURE_TEST(test_retry_of_sender_that_came_back_gets_first_answer),
+        FIXTURE_TEST(test_retry_is_of_one_token_whoever_has_the_id),
         FIXTURE_TEST(test_undeliverable_comes_when_message_expires_unread),
         FIXTURE_TEST(test_undeliverable_wakes_the_sender),
         FIXTURE_TEST(test_undeliverable_not_when_given_message_expires),
@@ -391,6 +477,8 @@ int main(void)
         FIXTURE_TEST(test_undeliverable_for_no_undeliverable),
         FIXTURE_TEST(test_undeliverable_not_to_sender_that_is_gone),
         FIXTURE_TEST(test_undeliverable_not_to_another_that_took_the_id),
+        FIXTURE_TEST(test_undeliverable_to_sender_that_came_back),
+        FIXTURE_TEST(test_undeliverable_not_to_another_after_a_restart),
         FIXTURE_TEST(test_undeliverable_of_message_to_oneself_ends_with_its_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
