@@ -328,8 +328,8 @@ static void each_record(struct directory *directory, size_t index,
 
 static bool keep_unseen(struct record *record, int64_t keep_until_ms)
 {
-    if (!record->seen && record->keep_until_ms > keep_until_ms)
-        record->keep_until_ms = keep_until_ms;
+    if (!record->seen)
+        record->keep_until_ms = keep_until_ms; /* anew: it may have been away in between */
     return record->keep_until_ms == INT64_MIN;
 }
 
@@ -346,6 +346,8 @@ void directory_set_away(struct directory *directory, size_t index, bool away)
         return;
     directory->away[index] = away;
     each_record(directory, index, NULL, 0);
+    if (!away)
+        directory->due_ms = INT64_MIN; /* the next tick looks for what is kept */
 }
 
 int64_t directory_due_ms(const struct directory *directory)
@@ -363,12 +365,14 @@ void directory_tick(struct directory *directory, int64_t now_ms)
     if (now_ms < directory->due_ms)
         return;
     directory->due_ms = INT64_MAX;
+    /* While an index is away its list cannot come, so nobody is given up. */
     for (size_t index = 0; index < directory->indexes; index++)
-        each_record(directory, index, is_over, now_ms);
+        if (!directory->away[index])
+            each_record(directory, index, is_over, now_ms);
     for (size_t i = 0; i < directory->count; i++)
         for (size_t index = 0; index < directory->indexes; index++) {
             const struct record *record = directory->entries[i]->records[index];
-            if (record && record->keep_until_ms < directory->due_ms)
+            if (record && !directory->away[index] && record->keep_until_ms < directory->due_ms)
                 directory->due_ms = record->keep_until_ms;
         }
 }

@@ -70,7 +70,6 @@ static const struct trouble troubles[] = {
     {CURLE_WEIRD_SERVER_REPLY, SIGNPOST_ERROR_PROTOCOL, "", " does not speak HTTP: "},
     {CURLE_UNSUPPORTED_PROTOCOL, SIGNPOST_ERROR_PROTOCOL, "", " does not speak HTTP: "},
     {CURLE_BAD_CONTENT_ENCODING, SIGNPOST_ERROR_PROTOCOL, "", " sent what cannot be read: "},
-    {CURLE_FILESIZE_EXCEEDED, SIGNPOST_ERROR_PROTOCOL, "", " sent too much: "},
     {CURLE_URL_MALFORMAT, SIGNPOST_ERROR_INVALID, "not the URL of an index: ", ""},
     {CURLE_OUT_OF_MEMORY, SIGNPOST_ERROR_NO_MEMORY, "out of memory while asking ", ""},
 };

@@ -15,7 +15,7 @@
  */
 
 #define WAIT_SLACK_MS 10000 /* what a long poll may take longer than it waits */
-#define CUT_AFTER_MS 1500   /* a poll that lived so long was cut; before, the index is away */
+#define CUT_AFTER_MS 500    /* a poll that lived so long was cut; before, the index is away */
 #define WAIT_LEAST_S 2u     /* shorter waits are worth nothing: then it is asked at an interval */
 #define INTERVAL_MS 3000
 /* So long a shorter wait is kept before the full one is tried again. */
@@ -171,7 +171,7 @@ static unsigned poll_wait_s(struct link *link)
 
     if (client_now_ms(link->client) >= link->wait_reset_ms)
         link->wait_s = LINK_WAIT_S;
-    if (link->probing || !link->since[0] || !waits_here(link))
+    if (link->probing || !link_is_ready(link) || !link->since[0] || !waits_here(link))
         return 0;
     return link_reads_mail(link) && link->wait_s > most_s ? (unsigned)most_s : link->wait_s;
 }

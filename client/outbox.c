@@ -134,10 +134,14 @@ static void begin(struct outgoing *outgoing)
     struct link *link = choose_link(outgoing);
 
     if (!link) {
-        if (outgoing->tried)
+        signpost_peer_t peer;
+        bool unknown = outgoing->tried != 0;
+        outgoing->tried = 0;
+        if (unknown && directory_find(client->directory, outgoing->to, &peer))
             finish(outgoing, SIGNPOST_FAILED, SIGNPOST_ERROR_UNKNOWN_PEER);
         else
-            try_again(outgoing, SIGNPOST_ERROR_UNREACHABLE, 0);
+            try_again(
+                outgoing, unknown ? SIGNPOST_ERROR_UNKNOWN_PEER : SIGNPOST_ERROR_UNREACHABLE, 0);
         return;
     }
     outgoing->link = link;

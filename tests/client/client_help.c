@@ -24,12 +24,15 @@ static void on_closed(uv_handle_t *handle)
 
 void help_close(uv_handle_t *handle)
 {
-    bool closed = false;
+    uv_loop_t *loop = handle->loop;
+    bool *closed = calloc(1, sizeof *closed);
 
-    handle->data = &closed;
+    assert_non_null(closed);
+    handle->data = closed;
     uv_close(handle, on_closed);
-    while (!closed)
-        uv_run(handle->loop, UV_RUN_NOWAIT);
+    while (!*closed)
+        uv_run(loop, UV_RUN_NOWAIT);
+    free(closed);
 }
 
 void help_run_until(uv_loop_t *loop, bool (*reached)(void *user), void *user)

@@ -192,7 +192,7 @@ static void test_directory_kept_peer_that_comes_back_never_went(void **state)
     expect_told(fixture, "+a1 ~a1? ~a1 ");
 }
 
-static void test_directory_second_whole_list_does_not_keep_for_longer(void **state)
+static void test_directory_second_whole_list_keeps_anew(void **state)
 {
     struct fixture *fixture = *state;
     put(fixture, 0, "a", "1");
@@ -201,7 +201,24 @@ static void test_directory_second_whole_list_does_not_keep_for_longer(void **sta
     directory_begin(fixture->directory, 0);
     directory_end(fixture->directory, 0, 900);
     directory_tick(fixture->directory, 500);
-    expect_told(fixture, "+a1 ~a1? -a1? ");
+    expect_told(fixture, "+a1 ~a1? ");
+    directory_tick(fixture->directory, 900);
+    expect_told(fixture, "-a1? ");
+}
+
+static void test_directory_nobody_is_given_up_while_the_index_is_away(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, 0, "a", "1");
+    directory_begin(fixture->directory, 0);
+    directory_end(fixture->directory, 0, 500);
+    directory_set_away(fixture->directory, 0, true);
+    directory_tick(fixture->directory, 1000);
+    expect_told(fixture, "+a1 ~a1? ");
+    directory_set_away(fixture->directory, 0, false);
+    assert_true(directory_due_ms(fixture->directory) <= 1000);
+    directory_tick(fixture->directory, 1000);
+    expect_told(fixture, "-a1? ");
 }
 
 static void test_directory_end_that_keeps_nothing_tells_down_at_once(void **state)
@@ -275,7 +292,7 @@ static unsigned draw(struct model *model, unsigned below)
 
 static view_t view_of(const signpost_peer_t *peer)
 {
-    int meta = atoi(peer->meta);
+    int meta = (int)strtol(peer->meta, NULL, 10);
     return peer->stale ? -meta : meta;
 }
 
@@ -354,7 +371,7 @@ static void compare(const struct model *model)
             const struct listed *listed = &model->listed[i][id];
             bool lists = listed->meta && listed->keep_until_ms == INT64_MAX;
             assert_int_equal(directory_lists(model->directory, i, name), lists);
-            if (listed->meta)
+            if (listed->meta && !model->away[i])
                 assert_true(directory_due_ms(model->directory) <= listed->keep_until_ms);
         }
     }
@@ -388,7 +405,7 @@ static void model_whole_list(struct model *model, size_t index)
     }
     for (size_t id = 0; id < IDS; id++) {
         struct listed *listed = &model->listed[index][id];
-        if (!listed->seen && listed->keep_until_ms > keep_until_ms)
+        if (!listed->seen)
             listed->keep_until_ms = keep_until_ms;
         if (listed->keep_until_ms == INT64_MIN)
             *listed = (struct listed){0};
@@ -401,7 +418,7 @@ static void model_tick(struct model *model)
     model->now_ms += draw(model, 60);
     for (size_t i = 0; i < model->indexes; i++)
         for (size_t id = 0; id < IDS; id++)
-            if (model->listed[i][id].keep_until_ms <= model->now_ms)
+            if (!model->away[i] && model->listed[i][id].keep_until_ms <= model->now_ms)
                 model->listed[i][id] = (struct listed){0};
     directory_tick(model->directory, model->now_ms);
     assert_true(directory_due_ms(model->directory) > model->now_ms);
@@ -455,7 +472,8 @@ int main(void)
         TEST(test_directory_peer_is_told_as_at_the_first_index_that_is_there),
         TEST(test_directory_peer_missing_in_a_whole_list_is_kept_until_its_time),
         TEST(test_directory_kept_peer_that_comes_back_never_went),
-        TEST(test_directory_second_whole_list_does_not_keep_for_longer),
+        TEST(test_directory_second_whole_list_keeps_anew),
+        TEST(test_directory_nobody_is_given_up_while_the_index_is_away),
         TEST(test_directory_end_that_keeps_nothing_tells_down_at_once),
         TEST(test_directory_visit_is_in_order_and_ends_when_told_to),
         TEST(test_directory_find_of_nobody_leaves_the_result_alone),

@@ -17,8 +17,6 @@
 
 #define NGINX "/usr/sbin/nginx"
 
-extern char **environ;
-
 struct fixture {
     uv_loop_t loop;
     struct index_process index;
@@ -48,30 +46,25 @@ static unsigned free_port(void)
 
 static void write_nginx_config(const struct fixture *fixture, unsigned cut_s)
 {
+    static const char *const temporary[] = {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"};
     char path[128];
 
     snprintf(path, sizeof path, "%s/nginx.conf", fixture->directory);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
+    const char *directory = fixture->directory;
+    fprintf(file, "daemon off;\nmaster_process off;\npid %s/pid;\nerror_log %s/error.log;\n",
+        directory, directory);
+    fprintf(file, "events { worker_connections 64; }\nhttp {\n"
+                  "  log_format plain '$status $request_time $uri.';\n");
+    fprintf(file, "  access_log %s/access.log plain;\n", directory);
+    for (size_t i = 0; i < sizeof temporary / sizeof temporary[0]; i++)
+        fprintf(file, "  %s_temp_path %s/%s;\n", temporary[i], directory, temporary[i]);
     fprintf(file,
-        "daemon off;\nmaster_process off;\npid %1$s/pid;\nerror_log %1$s/error.log;\n"
-        "events { worker_connections 64; }\n"
-        "http {\n"
-        "  log_format plain '$status $request_time $uri.';\n"
-        "  access_log %1$s/access.log plain;\n"
-        "  client_body_temp_path %1$s/body;\n  proxy_temp_path %1$s/proxy;\n"
-        "  fastcgi_temp_path %1$s/fastcgi;\n  uwsgi_temp_path %1$s/uwsgi;\n"
-        "  scgi_temp_path %1$s/scgi;\n"
-        "  server {\n"
-        "    listen 127.0.0.1:%2$u;\n"
-        "    location / {\n"
-        "      proxy_pass %3$s;\n"
-        "      proxy_read_timeout %4$us;\n"
-        "      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n"
-        "    }\n"
-        "  }\n"
-        "}\n",
-        fixture->directory, fixture->port, fixture->index.url, cut_s);
+        "  server {\n    listen 127.0.0.1:%u;\n    location / {\n      proxy_pass %s;\n"
+        "      proxy_read_timeout %us;\n"
+        "      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n    }\n  }\n}\n",
+        fixture->port, fixture->index.url, cut_s);
     fclose(file);
 }
 
@@ -207,9 +200,13 @@ static int count_polls(const struct fixture *fixture, int wanted, double least_s
     snprintf(path, sizeof path, "%s/access.log", fixture->directory);
     FILE *file = fopen(path, "r");
     assert_non_null(file);
-    while (fgets(line, sizeof line, file))
-        count += strstr(line, "/events.") && sscanf(line, "%d %lf", &status, &time_s) == 2 &&
-                 status == wanted && time_s >= least_s && time_s <= most_s;
+    while (fgets(line, sizeof line, file)) {
+        char *rest;
+        status = (int)strtol(line, &rest, 10);
+        time_s = strtod(rest, NULL);
+        count +=
+            strstr(line, "/events.") && status == wanted && time_s >= least_s && time_s <= most_s;
+    }
     fclose(file);
     return count;
 }

@@ -66,7 +66,7 @@ static void on_peer(
 static void on_message(signpost_t *client, const signpost_message_t *message, void *user)
 {
     struct node *node = user;
-    int number = atoi(message->body);
+    int number = (int)strtol(message->body, NULL, 10);
     int from = message->from[1] - '0';
 
     (void)client;
