@@ -79,10 +79,11 @@ static void hash_content(const struct send_request *request, const struct lease 
     memcpy(ret_hash, sender->token_hash, MAIL_SENDER_HASH_SIZE);
 }
 
-/* The seconds until the first message leaves the box: when it is worth trying again. */
+/* When it is worth trying again: when the first message expires, but its reader is mostly sooner.
+ */
 static int box_retry_after(const struct box *box, int64_t now_ms)
 {
-    int64_t first_ms = now_ms + LIMIT_MESSAGE_TTL_MAX_S * 1000LL;
+    int64_t first_ms = now_ms + LIMIT_BOX_RETRY_S * 1000LL;
 
     for (struct link *at = box->mails.next; at != &box->mails; at = at->next) {
         const struct mail *mail = container_of(at, struct mail, link);
