@@ -125,7 +125,7 @@ static int run_send(const struct settings *settings)
     static const struct task task = {
         .ends = true, .has_identity = true, .ready = on_ready, .late = on_late};
     static char text[CLI_BODY_BYTES + 2];
-    signpost_config_t config = {.no_mailbox = true, .shared = true};
+    signpost_config_t config = {.no_mailbox = true, .shared = true, .unlisted = true};
     struct sending sending = {.settings = settings, .peer = settings->arguments[0], .body = text};
     const char *name;
     int code = CLI_OK;
