@@ -45,8 +45,9 @@
 #define LIMIT_BOX_BYTES (256 * 1024)
 #define LIMIT_BOX_SENDER_MESSAGES 16 /* of these, from one sender */
 #define LIMIT_BOX_SENDER_BYTES (64 * 1024)
-#define LIMIT_BOX_RETRY_S 2 /* a sender that finds a mailbox full is told to wait at most so long  \
-                             */
+#define LIMIT_BOX_RETRY_S                                                                          \
+    2 /* a sender that finds a mailbox full is told to wait at most so long                        \
+       */
 #define LIMIT_BOX_UNDELIVERABLE 128 /* outside the quotas; the newest past this are dropped */
 #define LIMIT_MAIL_MESSAGES 100000  /* in all, those kept for retries included */
 #define LIMIT_MAIL_MESSAGES_PER_ADDRESS 6250   /* of these, from one address */
