@@ -1,10 +1,7 @@
 #include "index/internal.h"
 
-#include "log.h"
 #include "server_limits.h"
 
-#include <inttypes.h>
-#include <nettle/base64.h>
 #include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
