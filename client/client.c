@@ -11,10 +11,14 @@
 
 /* --- small things ---------------------------------------------------------------------------- */
 
+int64_t client_clock_ms(void)
+{
+    return (int64_t)(uv_hrtime() / 1000000);
+}
+
 int64_t client_now_ms(const signpost_t *client)
 {
-    (void)client;
-    return (int64_t)(uv_hrtime() / 1000000);
+    return client->clock_ms();
 }
 
 uint64_t client_jitter_ms(signpost_t *client, uint64_t most_ms)
@@ -355,6 +359,7 @@ int signpost_start(uv_loop_t *loop, const signpost_config_t *config, signpost_t 
     if (!client)
         return SIGNPOST_ERROR_NO_MEMORY;
     client->loop = loop;
+    client->clock_ms = client_clock_ms;
     error = copy_config(client, config);
     if (error) {
         client_free(client);

@@ -33,6 +33,7 @@ struct seen {
 
 struct signpost {
     uv_loop_t *loop;
+    int64_t (*clock_ms)(void); /* client_clock_ms; tests put one of their own */
     signpost_config_t config; /* strings are the client's own */
     char **strings;           /* which, to be freed */
     size_t string_count;
@@ -59,7 +60,8 @@ struct signpost {
 
 /* --- client.c -------------------------------------------------------------------------------- */
 
-int64_t client_now_ms(const signpost_t *client);                 /* monotonic */
+int64_t client_clock_ms(void);                                   /* monotonic */
+int64_t client_now_ms(const signpost_t *client);                 /* by the client's clock */
 uint64_t client_jitter_ms(signpost_t *client, uint64_t most_ms); /* 0 to most_ms, evenly */
 
 /* Full jitter (0.5 s doubling), capped; never before `at_least_ms`. */

@@ -10,14 +10,16 @@
  * leaves its mailbox alone or registers nowhere, GET /list, with heartbeats beside it.
  *
  * A long poll that is cut on the way by something that is not the index (an ingress with a limit)
- * is told from an index that is away by asking at once without waiting. If that is answered, later
- * polls wait less; if even short waits are cut, it is asked at an interval.
+ * is told from an index that is away by asking at once without waiting. One cut may be a restart on
+ * the way. If the next is cut at the same age, later polls wait less; if even short waits are cut,
+ * it is asked at an interval.
  */
 
 #define WAIT_SLACK_MS 10000 /* what a long poll may take longer than it waits */
 #define CUT_AFTER_MS 500    /* a poll that lived so long was cut; before, the index is away */
 #define WAIT_LEAST_S 2u     /* shorter waits are worth nothing: then it is asked at an interval */
 #define INTERVAL_MS 3000
+#define SAME_AGE_MS 1000 /* two cuts within this of each other are of one limit */
 /* So long a shorter wait is kept before the full one is tried again. */
 #define WAIT_AGAIN_MS 3600000
 #define PAGE_NODES 500u
@@ -81,11 +83,20 @@ static int64_t interval_ms(const struct link *link)
     return delay_ms < link->ttl_ms / 3 ? delay_ms : link->ttl_ms / 3;
 }
 
-/* The poll that was cut lived for so long, and the index is there: wait less from now on. */
-static void learn_cut(struct link *link, int64_t lived_ms)
+/* The poll that was cut had lived for a while, and the index is there. */
+static void learn_cut(struct link *link)
 {
+    int64_t lived_ms = link->lived_ms;
+    int64_t apart_ms = lived_ms - link->suspected_ms;
     unsigned lived_s = (unsigned)(lived_ms / 1000);
 
+    if (!link->suspected_ms || apart_ms > SAME_AGE_MS || apart_ms < -SAME_AGE_MS) {
+        link->suspected_ms = lived_ms;
+        return;
+    }
+    link->suspected_ms = 0;
+    if (lived_s > link->wait_s) /* it fell silent: when, nobody knows */
+        lived_s = link->wait_s / 2;
     link->wait_s = lived_s > WAIT_LEAST_S ? lived_s - 1 : 0;
     link->wait_reset_ms = client_now_ms(link->client) + WAIT_AGAIN_MS;
     client_log(link->client, SIGNPOST_LOG_INFO, "%s: long requests are cut after %u s, %s",
@@ -106,7 +117,10 @@ static void poll_answered(struct link *link, const struct http_reply *reply)
         return;
     }
     if (link->probing)
-        learn_cut(link, link->lived_ms);
+        learn_cut(link);
+    else if (link->waited && client_now_ms(link->client) - link->asked_ms >
+                                 link->suspected_ms + SAME_AGE_MS)
+        link->suspected_ms = 0; /* this one was let live longer */
     link->probing = false;
     link->failures = 0;
     bool complete = !parsed.has_list || take_list(link, &parsed.list);

@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define CROWD 500
+#define CROWD 1000
 #define CROWD_LISTED_EACH 25 /* the others are unlisted: here it is clients that are many */
 #define CROWD_KB_EACH 512
 #define SLOW_US 300000
