@@ -147,7 +147,7 @@ static void on_polled(const struct http_reply *reply, void *user)
         return;
     }
     int error = link_explain(reply, &problem, detail);
-    if (problem.register_again) {
+    if (problem.register_again && link->registered) {
         link_lost_lease(link);
     } else if (!strcmp(problem.code, "superseded")) {
         link_give_up(link);

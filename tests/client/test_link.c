@@ -1,0 +1,142 @@
+/* What the client asks of an index, and when: an index of the test's own sees every request. */
+#include "client.h"
+#include "client_help.h"
+#include "fake_index.h"
+#include "index_help.h"
+#include "signpost.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOG_SIZE 8192
+
+struct fixture {
+    uv_loop_t loop;
+    struct fake_index index;
+    struct fake_connection *held; /* a request that is not answered yet */
+    const char *indexes[2];
+    struct member a;
+    size_t registers, polls, beats, deletes; /* that came */
+    size_t step;
+    char last[1024]; /* heartbeat's body */
+};
+
+static char link_log[LOG_SIZE]; /* what the client's log said */
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+
+    assert_non_null(fixture);
+    uv_loop_init(&fixture->loop);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+
+    member_stop(&fixture->loop, &fixture->a);
+    fake_stop(&fixture->index);
+    help_close_loop(&fixture->loop);
+    free(fixture);
+    return 0;
+}
+
+static void on_log(signpost_log_level_t level, const char *text, void *user)
+{
+    (void)level;
+    (void)user;
+    size_t length = strlen(link_log);
+    snprintf(link_log + length, sizeof link_log - length, "%s\n", text);
+}
+
+static void start(struct fixture *fixture, fake_answer answer, const signpost_config_t *more)
+{
+    signpost_config_t config = more ? *more : (signpost_config_t){0};
+
+    config.on_log = on_log;
+    config.log_level = SIGNPOST_LOG_INFO;
+    link_log[0] = '\0';
+    fake_start(&fixture->loop, &fixture->index, answer, fixture);
+    fixture->indexes[0] = fixture->index.url;
+    member_start(&fixture->loop, &fixture->a, "a", fixture->indexes, &config);
+}
+
+/* Counts what came, and answers what needs no thought: to be called first. */
+static bool answer_usual(struct fixture *fixture, struct fake_connection *connection)
+{
+    if (fake_is(connection, "POST", "/register")) {
+        fixture->registers++;
+        fake_reply(connection, 201, "", FAKE_REGISTERED);
+    } else if (fake_is(connection, "DELETE", "/nodes/a")) {
+        fixture->deletes++;
+        fake_reply(connection, 204, "", "");
+    } else if (fake_is(connection, "POST", "/heartbeat")) {
+        fixture->beats++;
+        snprintf(fixture->last, sizeof fixture->last, "%s", connection->body);
+        fake_reply(connection, 200, "", FAKE_HEARTBEAT);
+    } else {
+        fixture->polls++;
+        return false;
+    }
+    return true;
+}
+
+static void on_time(uv_timer_t *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+static bool is_true(void *user)
+{
+    return *(bool *)user;
+}
+
+static void run_for(uv_loop_t *loop, uint64_t time_ms)
+{
+    uv_timer_t timer;
+    bool over = false;
+
+    uv_timer_init(loop, &timer);
+    timer.data = &over;
+    uv_timer_start(&timer, on_time, time_ms, 0);
+    run_until(loop, is_true, &over);
+    help_close((uv_handle_t *)&timer);
+}
+
+/* --- a lease that is lost -------------------------------------------------------------------- */
+
+static void answer_unknown(struct fake_index *index, struct fake_connection *connection)
+{
+    if (!answer_usual(index->user, connection))
+        fake_reply(connection, 404, "", FAKE_FORGOTTEN);
+}
+
+static bool is_refused(void *user)
+{
+    return ((struct member *)user)->status[0].state == SIGNPOST_INDEX_REFUSED;
+}
+
+/* A key that looks like a node's token is one to the index. */
+static void test_link_watch_only_with_the_token_of_nobody_is_told_and_tries_again(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start(fixture, answer_unknown, &(signpost_config_t){.watch_only = true, .key = "token"});
+    run_until(&fixture->loop, is_refused, &fixture->a);
+    run_for(&fixture->loop, 3000);
+    assert_true(fixture->polls > 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_link_watch_only_with_the_token_of_nobody_is_told_and_tries_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
