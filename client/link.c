@@ -191,7 +191,9 @@ void link_lost_lease(struct link *link)
         http_cancel(link->call);
         link->call = NULL;
     }
-    link_rest(link, STEP_REGISTER, client_jitter_ms(link->client, CLIENT_BACKOFF_FIRST_MS));
+    /* Ever later where it is lost again before a poll was answered. */
+    link_rest(link, STEP_REGISTER,
+        client_backoff_ms(link->client, link->failures++, most_backoff_ms(link), 0));
     if (link_is_ready(link))
         link_set_state(link, SIGNPOST_INDEX_CONNECTING, 0, "");
 }
@@ -314,7 +316,6 @@ static void on_registered(const struct http_reply *reply, void *user)
     link->registered = true;
     link->told = link->telling;
     link->ttl_ms = parsed.ttl_ms > TTL_LEAST_MS ? parsed.ttl_ms : TTL_LEAST_MS;
-    link->failures = 0;
     snprintf(link->observed, sizeof link->observed, "%s", parsed.observed);
     if (!link_reads_mail(link) || link->told != link->client->version)
         beat_later(link, link->told != link->client->version ? 0 : beat_after_ms(&parsed));

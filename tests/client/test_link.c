@@ -132,11 +132,22 @@ static void test_link_watch_only_with_the_token_of_nobody_is_told_and_tries_agai
     assert_true(fixture->polls > 1);
 }
 
+static void test_link_index_that_forgets_at_once_is_asked_less_and_less(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start(fixture, answer_unknown, NULL);
+    run_for(&fixture->loop, 6000);
+    assert_true(fixture->registers >= 2);
+    assert_in_range(fixture->registers, 2, 12);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_link_watch_only_with_the_token_of_nobody_is_told_and_tries_again),
+        TEST(test_link_index_that_forgets_at_once_is_asked_less_and_less),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
