@@ -186,6 +186,7 @@ void link_lost_lease(struct link *link)
     if (!link->registered || link->leaving)
         return;
     link->registered = false;
+    link->probing = false; /* the index was away, and nothing on the way cut its poll */
     uv_timer_stop(&link->heart);
     if (link->call) {
         http_cancel(link->call);

@@ -86,6 +86,11 @@ static bool answer_usual(struct fixture *fixture, struct fake_connection *connec
     return true;
 }
 
+static bool waits(const struct fake_connection *connection)
+{
+    return !strstr(connection->body, "\"wait\":0") && strstr(connection->body, "\"wait\":");
+}
+
 static void on_time(uv_timer_t *timer)
 {
     *(bool *)timer->data = true;
@@ -142,12 +147,65 @@ static void test_link_index_that_forgets_at_once_is_asked_less_and_less(void **s
     assert_in_range(fixture->registers, 2, 12);
 }
 
+/* --- polls that are cut ---------------------------------------------------------------------- */
+
+static bool is_held(void *user)
+{
+    return ((struct fixture *)user)->held != NULL;
+}
+
+static void answer_and_hold(struct fake_index *index, struct fake_connection *connection)
+{
+    struct fixture *fixture = index->user;
+
+    if (answer_usual(fixture, connection))
+        return;
+    if (waits(connection))
+        fixture->held = connection;
+    else if (fixture->step)
+        fake_reply(connection, 404, "", FAKE_FORGOTTEN);
+    else
+        fake_reply(connection, 200, "", FAKE_EVENTS("false", ""));
+}
+
+static bool has_registered_twice(void *user)
+{
+    const struct fixture *fixture = user;
+    return fixture->registers == 2 && !fixture->step && fixture->held;
+}
+
+static void on_forgotten(struct fake_index *index, struct fake_connection *connection)
+{
+    struct fixture *fixture = index->user;
+
+    answer_and_hold(index, connection);
+    if (fixture->registers == 2)
+        fixture->step = 0;
+}
+
+/* An index that was started anew, and not an ingress that cuts. */
+static void test_link_poll_cut_by_an_index_that_forgot_all_shortens_none(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start(fixture, on_forgotten, NULL);
+    run_until(&fixture->loop, is_held, fixture);
+    run_for(&fixture->loop, 700);
+    fixture->step = 1;
+    struct fake_connection *held = fixture->held;
+    fixture->held = NULL;
+    fake_reply(held, 504, "", "cut");
+    run_until(&fixture->loop, has_registered_twice, fixture);
+    assert_null(strstr(link_log, "are cut"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_link_watch_only_with_the_token_of_nobody_is_told_and_tries_again),
         TEST(test_link_index_that_forgets_at_once_is_asked_less_and_less),
+        TEST(test_link_poll_cut_by_an_index_that_forgot_all_shortens_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
