@@ -11,7 +11,8 @@
  *
  * A long poll that is cut on the way by something that is not the index (an ingress with a limit)
  * is told from an index that is away by asking at once without waiting. If that is answered, later
- * polls wait less; if even short waits are cut, it is asked at an interval.
+ * polls wait less; if even short waits are cut, it is asked at an interval. Who says Retry-After is
+ * not asked at once: that is an index that is away.
  */
 
 #define WAIT_SLACK_MS 10000 /* what a long poll may take longer than it waits */
@@ -154,7 +155,7 @@ static void on_polled(const struct http_reply *reply, void *user)
     } else if (!strcmp(problem.code, "bad_cursor")) {
         link->since[0] = link->after[0] = '\0';
         link_try_later(link, STEP_POLL, SIGNPOST_ERROR_PROTOCOL, detail, 0);
-    } else if (link->waited && lived_ms > CUT_AFTER_MS &&
+    } else if (link->waited && lived_ms > CUT_AFTER_MS && !reply->retry_after_ms &&
                (error == SIGNPOST_ERROR_UNREACHABLE || error == SIGNPOST_ERROR_TIMEOUT)) {
         link->probing = true;
         link->lived_ms = lived_ms;

@@ -168,6 +168,19 @@ static void answer_and_hold(struct fake_index *index, struct fake_connection *co
         fake_reply(connection, 200, "", FAKE_EVENTS("false", ""));
 }
 
+static void test_link_cut_poll_with_retry_after_is_not_followed_before(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start(fixture, answer_and_hold, NULL);
+    run_until(&fixture->loop, is_held, fixture);
+    run_for(&fixture->loop, 700);
+    size_t before = fixture->polls;
+    fake_reply(fixture->held, 503, "Retry-After: 3\r\n", "busy");
+    run_for(&fixture->loop, 2500);
+    assert_int_equal(fixture->polls, before);
+}
+
 static bool has_registered_twice(void *user)
 {
     const struct fixture *fixture = user;
@@ -205,6 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_link_watch_only_with_the_token_of_nobody_is_told_and_tries_again),
         TEST(test_link_index_that_forgets_at_once_is_asked_less_and_less),
+        TEST(test_link_cut_poll_with_retry_after_is_not_followed_before),
         TEST(test_link_poll_cut_by_an_index_that_forgot_all_shortens_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
