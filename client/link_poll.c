@@ -116,6 +116,7 @@ static void poll_answered(struct link *link, const struct http_reply *reply)
     /* What was handed over is acknowledged by the next poll. */
     if (parsed.has_mail && !link->client->stopping)
         strcpy(link->after, parsed.mailbox.next);
+    bool more = parsed.list.more && parsed.list.node_count + parsed.list.gone_count > 0;
     codec_free(&parsed);
     if (link->client->stopping)
         return;
@@ -127,7 +128,7 @@ static void poll_answered(struct link *link, const struct http_reply *reply)
     if (link->client->stopping)
         return;
     int64_t delay_ms = reply->retry_after_ms;
-    if (complete && !waits_here(link) && delay_ms < interval_ms(link))
+    if (complete && !more && !waits_here(link) && delay_ms < interval_ms(link))
         delay_ms = interval_ms(link);
     if (delay_ms)
         link_rest(link, link->step, (uint64_t)delay_ms);

@@ -212,6 +212,33 @@ static void test_link_poll_cut_by_an_index_that_forgot_all_shortens_none(void **
     assert_null(strstr(link_log, "are cut"));
 }
 
+/* --- Retry-After, and more to come ----------------------------------------------------------- */
+
+static void answer_in_parts(struct fake_index *index, struct fake_connection *connection)
+{
+    struct fixture *fixture = index->user;
+
+    if (answer_usual(fixture, connection))
+        return;
+    if (!strstr(connection->body, "since"))
+        fake_reply(connection, 200, "", FAKE_EVENTS("false", ""));
+    else if (fixture->polls < 5)
+        fake_reply(connection, 200, "", FAKE_EVENTS("true", "{\"id\":\"c\",\"endpoints\":[]}"));
+    else
+        fake_reply(connection, 200, "", FAKE_EVENTS("false", "{\"id\":\"b\",\"endpoints\":[]}"));
+}
+
+static void test_link_at_an_interval_what_is_left_of_the_news_is_asked_for_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start(fixture, answer_in_parts, &(signpost_config_t){.poll_interval_ms = 2000});
+    run_until_ready(&fixture->loop, &fixture->a, 1);
+    uint64_t begin_ms = uv_hrtime() / 1000000;
+    run_until_told(&fixture->loop, &fixture->a, "+b ");
+    assert_in_range(uv_hrtime() / 1000000 - begin_ms, 0, 4000);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -220,6 +247,7 @@ int main(void)
         TEST(test_link_index_that_forgets_at_once_is_asked_less_and_less),
         TEST(test_link_cut_poll_with_retry_after_is_not_followed_before),
         TEST(test_link_poll_cut_by_an_index_that_forgot_all_shortens_none),
+        TEST(test_link_at_an_interval_what_is_left_of_the_news_is_asked_for_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
