@@ -79,8 +79,17 @@ static void on_timer(uv_timer_t *timer)
     link_step(timer->data);
 }
 
+void link_obey(struct link *link, int64_t retry_after_ms)
+{
+    link->not_before_ms = client_now_ms(link->client) + retry_after_ms;
+}
+
 void link_rest(struct link *link, enum link_step next, uint64_t delay_ms)
 {
+    int64_t least_ms = link->not_before_ms - client_now_ms(link->client);
+
+    if (least_ms > 0 && delay_ms < (uint64_t)least_ms)
+        delay_ms = (uint64_t)least_ms;
     link->step = next;
     uv_timer_start(&link->timer, on_timer, delay_ms, 0);
 }
@@ -175,6 +184,7 @@ void link_try_later(
 
     link->probing = false;
     link->failures++;
+    link_obey(link, retry_after_ms);
     link_rest(
         link, next, client_backoff_ms(link->client, link->failures - 1, most_ms, retry_after_ms));
     if (error != SIGNPOST_ERROR_BUSY || !link_is_ready(link))

@@ -33,6 +33,7 @@ struct link {
     int64_t asked_ms;      /* when `call` began */
     int64_t lived_ms;      /* how long the poll lived that was cut */
     bool waited;           /* `call` is a long poll */
+    int64_t not_before_ms; /* what the index asked for with Retry-After */
     int64_t ttl_ms;
     char since[CODEC_CURSOR_SIZE], after[CODEC_CURSOR_SIZE];
     char first[CODEC_CURSOR_SIZE]; /* the cursor of a whole list's first page */
@@ -68,9 +69,10 @@ int link_explain(
 void link_set_state(struct link *link, signpost_index_state_t state, int error, const char *detail);
 bool link_reads_mail(const struct link *link);
 
-/* Begins the step now, or after a while. */
+/* Begins the step now, or after a while; what Retry-After asked for is waited for in any case. */
 void link_step(struct link *link);
 void link_rest(struct link *link, enum link_step next, uint64_t delay_ms);
+void link_obey(struct link *link, int64_t retry_after_ms);
 
 /* Begins it after a backoff. An index that is only busy is not away. */
 void link_try_later(

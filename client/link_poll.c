@@ -128,6 +128,7 @@ static void poll_answered(struct link *link, const struct http_reply *reply)
     if (link->client->stopping)
         return;
     int64_t delay_ms = reply->retry_after_ms;
+    link_obey(link, delay_ms);
     if (complete && !more && !waits_here(link) && delay_ms < interval_ms(link))
         delay_ms = interval_ms(link);
     if (delay_ms)

@@ -239,6 +239,32 @@ static void test_link_at_an_interval_what_is_left_of_the_news_is_asked_for_at_on
     assert_in_range(uv_hrtime() / 1000000 - begin_ms, 0, 4000);
 }
 
+static void answer_busy(struct fake_index *index, struct fake_connection *connection)
+{
+    struct fixture *fixture = index->user;
+
+    if (!answer_usual(fixture, connection))
+        fake_reply(connection, 429, "Retry-After: 3\r\n",
+            "{\"code\":\"too_many_requests\",\"title\":\"\",\"action\":\"retry\"}");
+}
+
+static bool has_polled(void *user)
+{
+    return ((struct fixture *)user)->polls > 0;
+}
+
+static void test_link_retry_after_holds_also_when_our_addresses_change(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start(fixture, answer_busy, NULL);
+    run_until(&fixture->loop, has_polled, fixture);
+    run_for(&fixture->loop, 100);
+    client_addresses_changed(fixture->a.client);
+    run_for(&fixture->loop, 2000);
+    assert_int_equal(fixture->polls, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -248,6 +274,7 @@ int main(void)
         TEST(test_link_cut_poll_with_retry_after_is_not_followed_before),
         TEST(test_link_poll_cut_by_an_index_that_forgot_all_shortens_none),
         TEST(test_link_at_an_interval_what_is_left_of_the_news_is_asked_for_at_once),
+        TEST(test_link_retry_after_holds_also_when_our_addresses_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
