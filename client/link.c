@@ -459,6 +459,11 @@ void link_leave(struct link *link, void (*left)(struct link *link))
 
     link->leaving = true;
     link->left = left;
+    /* Its reply is still to come, but the node may be there by now. */
+    if (link->call && link->step == STEP_REGISTER && !link->joining) {
+        link->registered = true;
+        link->joined = false;
+    }
     uv_timer_stop(&link->timer);
     uv_timer_stop(&link->heart);
     if (link->call)

@@ -265,6 +265,28 @@ static void test_link_retry_after_holds_also_when_our_addresses_change(void **st
     assert_int_equal(fixture->polls, 1);
 }
 
+/* --- the end --------------------------------------------------------------------------------- */
+
+static void answer_nothing(struct fake_index *index, struct fake_connection *connection)
+{
+    struct fixture *fixture = index->user;
+
+    if (fake_is(connection, "POST", "/register"))
+        fixture->held = connection;
+    else
+        answer_usual(fixture, connection);
+}
+
+static void test_link_stopped_while_it_registers_takes_the_node_out(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start(fixture, answer_nothing, NULL);
+    run_until(&fixture->loop, is_held, fixture);
+    member_stop(&fixture->loop, &fixture->a);
+    assert_int_equal(fixture->deletes, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -275,6 +297,7 @@ int main(void)
         TEST(test_link_poll_cut_by_an_index_that_forgot_all_shortens_none),
         TEST(test_link_at_an_interval_what_is_left_of_the_news_is_asked_for_at_once),
         TEST(test_link_retry_after_holds_also_when_our_addresses_change),
+        TEST(test_link_stopped_while_it_registers_takes_the_node_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
