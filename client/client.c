@@ -417,6 +417,8 @@ void signpost_stop(signpost_t *client, void (*stopped)(void *user), void *user)
     outbox_stop(client->outbox);
     for (size_t i = 0; i < client->link_count; i++)
         link_leave(client->links[i], on_left);
+    /* The loop's clock stood still while a callback worked, which is not to count. */
+    uv_update_time(client->loop);
     uv_timer_start(&client->timer, on_stop_late, CLIENT_STOP_MS, 0);
 }
 

@@ -287,6 +287,17 @@ static void test_link_stopped_while_it_registers_takes_the_node_out(void **state
     assert_int_equal(fixture->deletes, 1);
 }
 
+static void test_link_stopped_after_long_work_takes_the_node_out(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start(fixture, answer_and_hold, NULL);
+    run_until(&fixture->loop, is_held, fixture);
+    usleep(1800 * 1000);
+    member_stop(&fixture->loop, &fixture->a);
+    assert_int_equal(fixture->deletes, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -298,6 +309,7 @@ int main(void)
         TEST(test_link_at_an_interval_what_is_left_of_the_news_is_asked_for_at_once),
         TEST(test_link_retry_after_holds_also_when_our_addresses_change),
         TEST(test_link_stopped_while_it_registers_takes_the_node_out),
+        TEST(test_link_stopped_after_long_work_takes_the_node_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
