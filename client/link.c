@@ -224,6 +224,12 @@ void link_give_up(struct link *link)
 
 static void beat_later(struct link *link, uint64_t delay_ms);
 
+/* A record that another process keeps is none of ours. */
+static bool has_news(const struct link *link)
+{
+    return link->told != link->client->version && !link->joined;
+}
+
 /* What the index asks for, but never so often that it would be a flood. */
 static uint64_t beat_after_ms(const struct codec_reply *parsed)
 {
@@ -243,7 +249,7 @@ static void on_beat(const struct http_reply *reply, void *user)
         !codec_parse(CODEC_HEARTBEAT, reply->body, reply->body_size, &parsed, detail)) {
         link->told = link->telling;
         snprintf(link->observed, sizeof link->observed, "%s", parsed.observed);
-        if (link->told != link->client->version)
+        if (has_news(link))
             beat_later(link, 0);
         else if (!link_reads_mail(link))
             beat_later(link, beat_after_ms(&parsed));
@@ -266,7 +272,7 @@ static void on_heart(uv_timer_t *timer)
 {
     struct link *link = timer->data;
     signpost_t *client = link->client;
-    bool news = link->told != client->version;
+    bool news = has_news(link);
     struct link_url url = {.length = 0};
 
     if (link->beat || !link->registered || (!news && link_reads_mail(link)))
@@ -290,7 +296,7 @@ static void beat_later(struct link *link, uint64_t delay_ms)
 
 void link_update(struct link *link)
 {
-    if (link->registered && !link->beat)
+    if (link->registered && !link->beat && has_news(link))
         beat_later(link, 0);
 }
 
@@ -328,8 +334,8 @@ static void on_registered(const struct http_reply *reply, void *user)
     link->told = link->telling;
     link->ttl_ms = parsed.ttl_ms > TTL_LEAST_MS ? parsed.ttl_ms : TTL_LEAST_MS;
     snprintf(link->observed, sizeof link->observed, "%s", parsed.observed);
-    if (!link_reads_mail(link) || link->told != link->client->version)
-        beat_later(link, link->told != link->client->version ? 0 : beat_after_ms(&parsed));
+    if (!link_reads_mail(link) || has_news(link))
+        beat_later(link, has_news(link) ? 0 : beat_after_ms(&parsed));
     codec_free(&parsed);
     link->step = STEP_POLL;
     link_step(link);

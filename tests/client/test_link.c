@@ -298,6 +298,21 @@ static void test_link_stopped_after_long_work_takes_the_node_out(void **state)
     assert_int_equal(fixture->deletes, 1);
 }
 
+/* --- a node that is another process's -------------------------------------------------------- */
+
+static void test_link_shared_update_leaves_the_record_of_another_as_it_is(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start(fixture, answer_and_hold, &(signpost_config_t){.shared = true});
+    run_until_ready(&fixture->loop, &fixture->a, 1);
+    assert_int_equal(fixture->beats, 1);
+    assert_int_equal(fixture->registers, 0);
+    assert_int_equal(signpost_update(fixture->a.client, NULL, "{\"mine\":1}", NULL), 0);
+    run_for(&fixture->loop, 500);
+    assert_null(strstr(fixture->last, "mine"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -310,6 +325,7 @@ int main(void)
         TEST(test_link_retry_after_holds_also_when_our_addresses_change),
         TEST(test_link_stopped_while_it_registers_takes_the_node_out),
         TEST(test_link_stopped_after_long_work_takes_the_node_out),
+        TEST(test_link_shared_update_leaves_the_record_of_another_as_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
