@@ -313,6 +313,45 @@ static void test_link_shared_update_leaves_the_record_of_another_as_it_is(void *
     assert_null(strstr(fixture->last, "mine"));
 }
 
+/* --- messages -------------------------------------------------------------------------------- */
+
+static void answer_late(struct fake_index *index, struct fake_connection *connection)
+{
+    struct fixture *fixture = index->user;
+
+    if (answer_usual(fixture, connection))
+        return;
+    if (!strncmp(connection->path, "/mailbox/", 9)) {
+        if (fixture->step)
+            fake_reply(connection, 202, "", FAKE_SENT);
+    } else if (waits(connection)) {
+        fixture->held = connection;
+    } else {
+        fake_reply(connection, 200, "", FAKE_EVENTS("false", ""));
+    }
+}
+
+static void test_link_many_messages_at_once_take_few_connections(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fake_connection *next;
+
+    start(fixture, answer_late, NULL);
+    run_until_ready(&fixture->loop, &fixture->a, 1);
+    for (int i = 0; i < 300; i++)
+        member_send(&fixture->a, "b", NULL, "note", "1", 30);
+    run_for(&fixture->loop, 1000);
+    assert_in_range(fixture->index.most, 2, 64);
+    fixture->step = 1;
+    for (struct fake_connection *at = fixture->index.connections; at; at = next) {
+        next = at->next;
+        if (at->busy && !strncmp(at->path, "/mailbox/", 9))
+            fake_reply(at, 202, "", FAKE_SENT);
+    }
+    run_until_sent(&fixture->loop, &fixture->a, 300);
+    assert_int_equal(fixture->a.sent_error, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -326,6 +365,7 @@ int main(void)
         TEST(test_link_stopped_while_it_registers_takes_the_node_out),
         TEST(test_link_stopped_after_long_work_takes_the_node_out),
         TEST(test_link_shared_update_leaves_the_record_of_another_as_it_is),
+        TEST(test_link_many_messages_at_once_take_few_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
