@@ -31,6 +31,14 @@ const char *link_url(const struct link *link)
     return link->url;
 }
 
+const char *link_log_name(const struct link *link)
+{
+    const char *authority = strstr(link->url, "://") + 3;
+    const char *end = memchr(authority, '@', strcspn(authority, "/"));
+
+    return end ? end + 1 : link->url;
+}
+
 const char *link_token(const struct link *link)
 {
     return link->token;
@@ -60,7 +68,8 @@ void link_set_state(struct link *link, signpost_index_state_t state, int error, 
     client_follow_directory(link->client);
     if (!changed)
         return;
-    client_log(link->client, error ? SIGNPOST_LOG_WARN : SIGNPOST_LOG_INFO, "%s: %s", link->url,
+    client_log(link->client, error ? SIGNPOST_LOG_WARN : SIGNPOST_LOG_INFO, "%s: %s",
+        link_log_name(link),
         error                           ? detail
         : state == SIGNPOST_INDEX_READY ? "ready"
                                         : "connecting");
@@ -261,7 +270,7 @@ static void on_beat(const struct http_reply *reply, void *user)
         link_lost_lease(link);
         return;
     }
-    client_log(link->client, SIGNPOST_LOG_WARN, "%s: %s", link->url, detail);
+    client_log(link->client, SIGNPOST_LOG_WARN, "%s: %s", link_log_name(link), detail);
     if (error == SIGNPOST_ERROR_REFUSED)
         link->told = link->telling; /* as it is, it will never be taken */
     beat_later(link, client_backoff_ms(link->client, 1, most_backoff_ms(link),

@@ -58,6 +58,9 @@ struct link_url {
 void link_url_put(struct link_url *url, const char *text);
 void link_url_parameter(struct link_url *url, const char *name, const char *value); /* encodes */
 
+/* The URL, or what comes after a user and a password in it. */
+const char *link_log_name(const struct link *link);
+
 /* A request there with our token, or with the join key before we have one. */
 int link_request(struct link *link, const char *method, const char *url, const char *body,
     uint64_t timeout_ms, http_done done, struct http_call **ret_call);

@@ -90,7 +90,7 @@ static void learn_cut(struct link *link, int64_t lived_ms)
     link->wait_s = lived_s > WAIT_LEAST_S ? lived_s - 1 : 0;
     link->wait_reset_ms = client_now_ms(link->client) + WAIT_AGAIN_MS;
     client_log(link->client, SIGNPOST_LOG_INFO, "%s: long requests are cut after %u s, %s",
-        link->url, lived_s,
+        link_log_name(link), lived_s,
         link->wait_s ? "so they are shorter now" : "so it is asked at an interval");
 }
 

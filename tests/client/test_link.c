@@ -352,6 +352,24 @@ static void test_link_many_messages_at_once_take_few_connections(void **state)
     assert_int_equal(fixture->a.sent_error, 0);
 }
 
+/* --- URLs ------------------------------------------------------------------------------------ */
+
+static void test_link_password_of_its_url_is_in_no_log(void **state)
+{
+    struct fixture *fixture = *state;
+    char url[96];
+
+    fake_start(&fixture->loop, &fixture->index, answer_and_hold, fixture);
+    snprintf(url, sizeof url, "http://user:secret@%s", fixture->index.url + 7);
+    link_log[0] = '\0';
+    fixture->indexes[0] = url;
+    member_start(&fixture->loop, &fixture->a, "a", fixture->indexes,
+        &(signpost_config_t){.on_log = on_log, .log_level = SIGNPOST_LOG_DEBUG});
+    run_until_ready(&fixture->loop, &fixture->a, 1);
+    assert_non_null(strstr(link_log, "ready"));
+    assert_null(strstr(link_log, "secret"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -366,6 +384,7 @@ int main(void)
         TEST(test_link_stopped_after_long_work_takes_the_node_out),
         TEST(test_link_shared_update_leaves_the_record_of_another_as_it_is),
         TEST(test_link_many_messages_at_once_take_few_connections),
+        TEST(test_link_password_of_its_url_is_in_no_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
