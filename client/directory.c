@@ -210,8 +210,9 @@ static bool is_known(const struct directory *directory, const struct entry *entr
     return false;
 }
 
-/* Tells what became of an entry. False: nobody knows it any more, and it is to be dropped. */
-static bool entry_tell(struct directory *directory, struct entry *entry)
+/* Tells what became of an entry. SIGNPOST_ERROR_UNKNOWN_PEER: nobody knows it any more, and it is
+ * to be dropped; SIGNPOST_ERROR_NO_MEMORY: it is told with its next change. */
+static int entry_tell(struct directory *directory, struct entry *entry)
 {
     signpost_peer_t peer;
 
@@ -221,18 +222,18 @@ static bool entry_tell(struct directory *directory, struct entry *entry)
         if (told)
             directory->told(SIGNPOST_PEER_DOWN, &told->peer, directory->user);
         free(told);
-        return false;
+        return SIGNPOST_ERROR_UNKNOWN_PEER;
     }
     if (entry->told && peer_equal(&entry->told->peer, &peer))
-        return true;
+        return 0;
     struct record *told = record_new(&peer);
     if (!told)
-        return true; /* the next change of it is told then */
+        return SIGNPOST_ERROR_NO_MEMORY;
     signpost_peer_event_t event = entry->told ? SIGNPOST_PEER_CHANGED : SIGNPOST_PEER_UP;
     free(entry->told);
     entry->told = told;
     directory->told(event, &told->peer, directory->user);
-    return true;
+    return 0;
 }
 
 static void record_set(
@@ -295,8 +296,7 @@ int directory_put(struct directory *directory, size_t index, const signpost_peer
     }
     record->seen = true;
     record_set(directory, entry, index, record);
-    entry_tell(directory, entry);
-    return 0;
+    return entry_tell(directory, entry);
 }
 
 void directory_remove(struct directory *directory, size_t index, const char *id)
@@ -306,7 +306,7 @@ void directory_remove(struct directory *directory, size_t index, const char *id)
     if (!entry || !entry->records[index])
         return;
     record_set(directory, entry, index, NULL);
-    if (!entry_tell(directory, entry))
+    if (entry_tell(directory, entry) == SIGNPOST_ERROR_UNKNOWN_PEER)
         entry_drop(directory, entry);
 }
 

@@ -23,22 +23,28 @@
 #define WAIT_AGAIN_MS 3600000
 #define PAGE_NODES 500u
 
-static void take_node(struct link *link, const signpost_peer_t *peer)
+static int take_node(struct link *link, const signpost_peer_t *peer)
 {
     signpost_t *client = link->client;
+    int error = 0;
 
     if (!strcmp(peer->id, client->id) && !client->config.watch_only)
-        return;
+        return 0;
     if (!codec_matches(peer->meta, client->config.filters))
         directory_remove(client->directory, link->number, peer->id);
-    else if (directory_put(client->directory, link->number, peer))
+    else
+        error = directory_put(client->directory, link->number, peer);
+    if (error)
         client_log(client, SIGNPOST_LOG_ERROR, "no room for peer %s", peer->id);
+    return error == SIGNPOST_ERROR_NO_MEMORY ? error : 0;
 }
 
-/* True: the list is complete now. */
-static bool take_list(struct link *link, const struct codec_list *list)
+/* Says whether the list is complete now. Where memory is out the cursor stays, and the same comes
+ * again. */
+static int take_list(struct link *link, const struct codec_list *list, bool *ret_complete)
 {
     struct directory *directory = link->client->directory;
+    int error = 0;
     bool page = link->step == STEP_PAGE;
     bool whole = page || !link->since[0] || list->reset;
 
@@ -47,26 +53,30 @@ static bool take_list(struct link *link, const struct codec_list *list)
         strcpy(link->first, list->cursor);
     }
     for (size_t i = 0; i < list->node_count; i++)
-        take_node(link, &list->nodes[i]);
+        error = take_node(link, &list->nodes[i]) ? SIGNPOST_ERROR_NO_MEMORY : error;
     for (size_t i = 0; i < list->gone_count; i++)
         directory_remove(directory, link->number, list->gone[i]);
+    *ret_complete = true;
+    if (error)
+        return error;
     if (!whole) {
         strcpy(link->since, list->cursor);
-        return true;
+        return 0;
     }
     if (list->more) {
         const char *after = list->after[0]     ? list->after
                             : list->node_count ? list->nodes[list->node_count - 1].id
                                                : "";
         snprintf(link->page, sizeof link->page, "%s", after);
-        if (link->page[0])
-            return false;
+        *ret_complete = !link->page[0];
+        if (!*ret_complete)
+            return 0;
     }
     strcpy(link->since, link->first);
     directory_end(directory, link->number,
         link->listed_once ? client_now_ms(link->client) + link->ttl_ms : INT64_MIN);
     link->listed_once = true;
-    return true;
+    return 0;
 }
 
 static bool waits_here(const struct link *link)
@@ -109,8 +119,8 @@ static void poll_answered(struct link *link, const struct http_reply *reply)
     if (link->probing)
         learn_cut(link, link->lived_ms);
     link->probing = false;
-    link->failures = 0;
-    bool complete = !parsed.has_list || take_list(link, &parsed.list);
+    bool complete = true;
+    error = parsed.has_list ? take_list(link, &parsed.list, &complete) : 0;
     for (size_t i = 0; parsed.has_mail && i < parsed.mailbox.message_count; i++)
         client_take_message(link->client, &parsed.mailbox.messages[i]);
     /* What was handed over is acknowledged by the next poll. */
@@ -120,6 +130,11 @@ static void poll_answered(struct link *link, const struct http_reply *reply)
     codec_free(&parsed);
     if (link->client->stopping)
         return;
+    if (error) {
+        link_try_later(link, STEP_POLL, error, signpost_strerror(error), reply->retry_after_ms);
+        return;
+    }
+    link->failures = 0;
     link->step = complete ? STEP_POLL : STEP_PAGE;
     if (complete)
         link_set_state(link, SIGNPOST_INDEX_READY, 0, "");
