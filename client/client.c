@@ -251,6 +251,12 @@ static int set_record(
     return 0;
 }
 
+/* Paths are put behind it, so that nothing may end it. */
+static bool is_base_url(const char *url)
+{
+    return strlen(url) <= CLIENT_URL_BYTES && !strpbrk(url, "?#");
+}
+
 /* What can stand in a header. */
 static bool is_key(const char *key)
 {
@@ -269,6 +275,9 @@ static bool is_valid(const signpost_config_t *config)
     if (!indexes || indexes > CLIENT_INDEXES_MAX || list_length(config->filters) > 8 ||
         list_length(config->endpoints) > 10)
         return false;
+    for (size_t i = 0; i < indexes; i++)
+        if (!is_base_url(config->indexes[i]))
+            return false;
     if (config->key && !is_key(config->key))
         return false;
     for (size_t i = 0; config->filters && config->filters[i]; i++)
@@ -422,6 +431,8 @@ void signpost_stop(signpost_t *client, void (*stopped)(void *user), void *user)
     outbox_stop(client->outbox);
     for (size_t i = 0; i < client->link_count; i++)
         link_leave(client->links[i], on_left);
+    /* The loop's clock stood still while a callback worked, which is not to count. */
+    uv_update_time(client->loop);
     uv_timer_start(&client->timer, on_stop_late, CLIENT_STOP_MS, 0);
 }
 

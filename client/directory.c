@@ -202,30 +202,38 @@ static bool entry_view(
     return true;
 }
 
-/* Tells what became of an entry, and drops it when nobody knows it. True: it was dropped. */
-static bool entry_tell(struct directory *directory, struct entry *entry)
+static bool is_known(const struct directory *directory, const struct entry *entry)
+{
+    for (size_t i = 0; i < directory->indexes; i++)
+        if (entry->records[i])
+            return true;
+    return false;
+}
+
+/* Tells what became of an entry. SIGNPOST_ERROR_UNKNOWN_PEER: nobody knows it any more, and it is
+ * to be dropped; SIGNPOST_ERROR_NO_MEMORY: it is told with its next change. */
+static int entry_tell(struct directory *directory, struct entry *entry)
 {
     signpost_peer_t peer;
 
     if (!entry_view(directory, entry, &peer)) {
         struct record *told = entry->told;
         entry->told = NULL;
-        entry_drop(directory, entry);
         if (told)
             directory->told(SIGNPOST_PEER_DOWN, &told->peer, directory->user);
         free(told);
-        return true;
+        return SIGNPOST_ERROR_UNKNOWN_PEER;
     }
     if (entry->told && peer_equal(&entry->told->peer, &peer))
-        return false;
+        return 0;
     struct record *told = record_new(&peer);
     if (!told)
-        return false; /* the next change of it is told then */
+        return SIGNPOST_ERROR_NO_MEMORY;
     signpost_peer_event_t event = entry->told ? SIGNPOST_PEER_CHANGED : SIGNPOST_PEER_UP;
     free(entry->told);
     entry->told = told;
     directory->told(event, &told->peer, directory->user);
-    return false;
+    return 0;
 }
 
 static void record_set(
@@ -288,8 +296,7 @@ int directory_put(struct directory *directory, size_t index, const signpost_peer
     }
     record->seen = true;
     record_set(directory, entry, index, record);
-    entry_tell(directory, entry);
-    return 0;
+    return entry_tell(directory, entry);
 }
 
 void directory_remove(struct directory *directory, size_t index, const char *id)
@@ -299,7 +306,8 @@ void directory_remove(struct directory *directory, size_t index, const char *id)
     if (!entry || !entry->records[index])
         return;
     record_set(directory, entry, index, NULL);
-    entry_tell(directory, entry);
+    if (entry_tell(directory, entry) == SIGNPOST_ERROR_UNKNOWN_PEER)
+        entry_drop(directory, entry);
 }
 
 void directory_begin(struct directory *directory, size_t index)
@@ -309,12 +317,14 @@ void directory_begin(struct directory *directory, size_t index)
             directory->entries[i]->records[index]->seen = false;
 }
 
-/* Changes the records of one index by `change` (true: it goes) and tells what follows. From the
- * end, so that entries that are dropped do not shift those still to come; a callback may not change
- * the table. */
+/* Changes the records of one index by `change` (true: it goes) and tells what follows. Entries that
+ * nobody knows any more are there until the end, when the others close up once and not for each; a
+ * callback may not change the table. */
 static void each_record(struct directory *directory, size_t index,
     bool (*change)(struct record *record, int64_t time_ms), int64_t time_ms)
 {
+    size_t kept = 0;
+
     for (size_t i = directory->count; i-- > 0;) {
         struct entry *entry = directory->entries[i];
         struct record *record = entry->records[index];
@@ -324,6 +334,14 @@ static void each_record(struct directory *directory, size_t index,
             record_set(directory, entry, index, NULL);
         entry_tell(directory, entry);
     }
+    for (size_t i = 0; i < directory->count; i++) {
+        struct entry *entry = directory->entries[i];
+        if (is_known(directory, entry))
+            directory->entries[kept++] = entry;
+        else
+            entry_free(directory, entry);
+    }
+    directory->count = kept;
 }
 
 static bool keep_unseen(struct record *record, int64_t keep_until_ms)

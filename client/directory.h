@@ -19,7 +19,8 @@ struct directory *directory_new(size_t indexes, directory_event told, void *user
 void directory_free(struct directory *directory); /* tells nothing; NULL is fine */
 
 /* An index lists that peer so, or does not list it any more. Where memory is out the peer stays as
- * it was: SIGNPOST_ERROR_NO_MEMORY. */
+ * it was, or was told, until it is put again: SIGNPOST_ERROR_NO_MEMORY. Where there are too many it
+ * is left out: SIGNPOST_ERROR_FULL. */
 int directory_put(struct directory *directory, size_t index, const signpost_peer_t *peer);
 void directory_remove(struct directory *directory, size_t index, const char *id);
 

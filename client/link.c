@@ -31,6 +31,14 @@ const char *link_url(const struct link *link)
     return link->url;
 }
 
+const char *link_log_name(const struct link *link)
+{
+    const char *authority = strstr(link->url, "://") + 3;
+    const char *end = memchr(authority, '@', strcspn(authority, "/"));
+
+    return end ? end + 1 : link->url;
+}
+
 const char *link_token(const struct link *link)
 {
     return link->token;
@@ -60,7 +68,8 @@ void link_set_state(struct link *link, signpost_index_state_t state, int error, 
     client_follow_directory(link->client);
     if (!changed)
         return;
-    client_log(link->client, error ? SIGNPOST_LOG_WARN : SIGNPOST_LOG_INFO, "%s: %s", link->url,
+    client_log(link->client, error ? SIGNPOST_LOG_WARN : SIGNPOST_LOG_INFO, "%s: %s",
+        link_log_name(link),
         error                           ? detail
         : state == SIGNPOST_INDEX_READY ? "ready"
                                         : "connecting");
@@ -79,8 +88,17 @@ static void on_timer(uv_timer_t *timer)
     link_step(timer->data);
 }
 
+void link_obey(struct link *link, int64_t retry_after_ms)
+{
+    link->not_before_ms = client_now_ms(link->client) + retry_after_ms;
+}
+
 void link_rest(struct link *link, enum link_step next, uint64_t delay_ms)
 {
+    int64_t least_ms = link->not_before_ms - client_now_ms(link->client);
+
+    if (least_ms > 0 && delay_ms < (uint64_t)least_ms)
+        delay_ms = (uint64_t)least_ms;
     link->step = next;
     uv_timer_start(&link->timer, on_timer, delay_ms, 0);
 }
@@ -175,6 +193,7 @@ void link_try_later(
 
     link->probing = false;
     link->failures++;
+    link_obey(link, retry_after_ms);
     link_rest(
         link, next, client_backoff_ms(link->client, link->failures - 1, most_ms, retry_after_ms));
     if (error != SIGNPOST_ERROR_BUSY || !link_is_ready(link))
@@ -186,12 +205,15 @@ void link_lost_lease(struct link *link)
     if (!link->registered || link->leaving)
         return;
     link->registered = false;
+    link->probing = false; /* the index was away, and nothing on the way cut its poll */
     uv_timer_stop(&link->heart);
     if (link->call) {
         http_cancel(link->call);
         link->call = NULL;
     }
-    link_rest(link, STEP_REGISTER, client_jitter_ms(link->client, CLIENT_BACKOFF_FIRST_MS));
+    /* Ever later where it is lost again before a poll was answered. */
+    link_rest(link, STEP_REGISTER,
+        client_backoff_ms(link->client, link->failures++, most_backoff_ms(link), 0));
     if (link_is_ready(link))
         link_set_state(link, SIGNPOST_INDEX_CONNECTING, 0, "");
 }
@@ -210,6 +232,12 @@ void link_give_up(struct link *link)
  */
 
 static void beat_later(struct link *link, uint64_t delay_ms);
+
+/* A record that another process keeps is none of ours. */
+static bool has_news(const struct link *link)
+{
+    return link->told != link->client->version && !link->joined;
+}
 
 /* What the index asks for, but never so often that it would be a flood. */
 static uint64_t beat_after_ms(const struct codec_reply *parsed)
@@ -230,7 +258,7 @@ static void on_beat(const struct http_reply *reply, void *user)
         !codec_parse(CODEC_HEARTBEAT, reply->body, reply->body_size, &parsed, detail)) {
         link->told = link->telling;
         snprintf(link->observed, sizeof link->observed, "%s", parsed.observed);
-        if (link->told != link->client->version)
+        if (has_news(link))
             beat_later(link, 0);
         else if (!link_reads_mail(link))
             beat_later(link, beat_after_ms(&parsed));
@@ -242,7 +270,7 @@ static void on_beat(const struct http_reply *reply, void *user)
         link_lost_lease(link);
         return;
     }
-    client_log(link->client, SIGNPOST_LOG_WARN, "%s: %s", link->url, detail);
+    client_log(link->client, SIGNPOST_LOG_WARN, "%s: %s", link_log_name(link), detail);
     if (error == SIGNPOST_ERROR_REFUSED)
         link->told = link->telling; /* as it is, it will never be taken */
     beat_later(link, client_backoff_ms(link->client, 1, most_backoff_ms(link),
@@ -253,7 +281,7 @@ static void on_heart(uv_timer_t *timer)
 {
     struct link *link = timer->data;
     signpost_t *client = link->client;
-    bool news = link->told != client->version;
+    bool news = has_news(link);
     struct link_url url = {.length = 0};
 
     if (link->beat || !link->registered || (!news && link_reads_mail(link)))
@@ -277,7 +305,7 @@ static void beat_later(struct link *link, uint64_t delay_ms)
 
 void link_update(struct link *link)
 {
-    if (link->registered && !link->beat)
+    if (link->registered && !link->beat && has_news(link))
         beat_later(link, 0);
 }
 
@@ -314,10 +342,9 @@ static void on_registered(const struct http_reply *reply, void *user)
     link->registered = true;
     link->told = link->telling;
     link->ttl_ms = parsed.ttl_ms > TTL_LEAST_MS ? parsed.ttl_ms : TTL_LEAST_MS;
-    link->failures = 0;
     snprintf(link->observed, sizeof link->observed, "%s", parsed.observed);
-    if (!link_reads_mail(link) || link->told != link->client->version)
-        beat_later(link, link->told != link->client->version ? 0 : beat_after_ms(&parsed));
+    if (!link_reads_mail(link) || has_news(link))
+        beat_later(link, has_news(link) ? 0 : beat_after_ms(&parsed));
     codec_free(&parsed);
     link->step = STEP_POLL;
     link_step(link);
@@ -447,6 +474,11 @@ void link_leave(struct link *link, void (*left)(struct link *link))
 
     link->leaving = true;
     link->left = left;
+    /* Its reply is still to come, but the node may be there by now. */
+    if (link->call && link->step == STEP_REGISTER && !link->joining) {
+        link->registered = true;
+        link->joined = false;
+    }
     uv_timer_stop(&link->timer);
     uv_timer_stop(&link->heart);
     if (link->call)

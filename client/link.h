@@ -34,6 +34,7 @@ struct link {
     int64_t lived_ms;      /* how long the poll lived that was cut */
     int64_t suspected_ms;  /* how long the one before lived, if it was cut too; 0: it was not */
     bool waited;           /* `call` is a long poll */
+    int64_t not_before_ms; /* what the index asked for with Retry-After */
     int64_t ttl_ms;
     char since[CODEC_CURSOR_SIZE], after[CODEC_CURSOR_SIZE];
     char first[CODEC_CURSOR_SIZE]; /* the cursor of a whole list's first page */
@@ -58,6 +59,9 @@ struct link_url {
 void link_url_put(struct link_url *url, const char *text);
 void link_url_parameter(struct link_url *url, const char *name, const char *value); /* encodes */
 
+/* The URL, or what comes after a user and a password in it. */
+const char *link_log_name(const struct link *link);
+
 /* A request there with our token, or with the join key before we have one. */
 int link_request(struct link *link, const char *method, const char *url, const char *body,
     uint64_t timeout_ms, http_done done, struct http_call **ret_call);
@@ -69,9 +73,10 @@ int link_explain(
 void link_set_state(struct link *link, signpost_index_state_t state, int error, const char *detail);
 bool link_reads_mail(const struct link *link);
 
-/* Begins the step now, or after a while. */
+/* Begins the step now, or after a while; what Retry-After asked for is waited for in any case. */
 void link_step(struct link *link);
 void link_rest(struct link *link, enum link_step next, uint64_t delay_ms);
+void link_obey(struct link *link, int64_t retry_after_ms);
 
 /* Begins it after a backoff. An index that is only busy is not away. */
 void link_try_later(

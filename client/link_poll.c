@@ -12,7 +12,8 @@
  * A long poll that is cut on the way by something that is not the index (an ingress with a limit)
  * is told from an index that is away by asking at once without waiting. One cut may be a restart on
  * the way. If the next is cut at the same age, later polls wait less; if even short waits are cut,
- * it is asked at an interval.
+ * it is asked at an interval. Who says Retry-After is not asked at once: that is an index that is
+ * away.
  */
 
 #define WAIT_SLACK_MS 10000 /* what a long poll may take longer than it waits */
@@ -24,22 +25,28 @@
 #define WAIT_AGAIN_MS 3600000
 #define PAGE_NODES 500u
 
-static void take_node(struct link *link, const signpost_peer_t *peer)
+static int take_node(struct link *link, const signpost_peer_t *peer)
 {
     signpost_t *client = link->client;
+    int error = 0;
 
     if (!strcmp(peer->id, client->id) && !client->config.watch_only)
-        return;
+        return 0;
     if (!codec_matches(peer->meta, client->config.filters))
         directory_remove(client->directory, link->number, peer->id);
-    else if (directory_put(client->directory, link->number, peer))
+    else
+        error = directory_put(client->directory, link->number, peer);
+    if (error)
         client_log(client, SIGNPOST_LOG_ERROR, "no room for peer %s", peer->id);
+    return error == SIGNPOST_ERROR_NO_MEMORY ? error : 0;
 }
 
-/* True: the list is complete now. */
-static bool take_list(struct link *link, const struct codec_list *list)
+/* Says whether the list is complete now. Where memory is out the cursor stays, and the same comes
+ * again. */
+static int take_list(struct link *link, const struct codec_list *list, bool *ret_complete)
 {
     struct directory *directory = link->client->directory;
+    int error = 0;
     bool page = link->step == STEP_PAGE;
     bool whole = page || !link->since[0] || list->reset;
 
@@ -48,26 +55,30 @@ static bool take_list(struct link *link, const struct codec_list *list)
         strcpy(link->first, list->cursor);
     }
     for (size_t i = 0; i < list->node_count; i++)
-        take_node(link, &list->nodes[i]);
+        error = take_node(link, &list->nodes[i]) ? SIGNPOST_ERROR_NO_MEMORY : error;
     for (size_t i = 0; i < list->gone_count; i++)
         directory_remove(directory, link->number, list->gone[i]);
+    *ret_complete = true;
+    if (error)
+        return error;
     if (!whole) {
         strcpy(link->since, list->cursor);
-        return true;
+        return 0;
     }
     if (list->more) {
         const char *after = list->after[0]     ? list->after
                             : list->node_count ? list->nodes[list->node_count - 1].id
                                                : "";
         snprintf(link->page, sizeof link->page, "%s", after);
-        if (link->page[0])
-            return false;
+        *ret_complete = !link->page[0];
+        if (!*ret_complete)
+            return 0;
     }
     strcpy(link->since, link->first);
     directory_end(directory, link->number,
         link->listed_once ? client_now_ms(link->client) + link->ttl_ms : INT64_MIN);
     link->listed_once = true;
-    return true;
+    return 0;
 }
 
 static bool waits_here(const struct link *link)
@@ -100,7 +111,7 @@ static void learn_cut(struct link *link)
     link->wait_s = lived_s > WAIT_LEAST_S ? lived_s - 1 : 0;
     link->wait_reset_ms = client_now_ms(link->client) + WAIT_AGAIN_MS;
     client_log(link->client, SIGNPOST_LOG_INFO, "%s: long requests are cut after %u s, %s",
-        link->url, lived_s,
+        link_log_name(link), lived_s,
         link->wait_s ? "so they are shorter now" : "so it is asked at an interval");
 }
 
@@ -122,16 +133,22 @@ static void poll_answered(struct link *link, const struct http_reply *reply)
                                  link->suspected_ms + SAME_AGE_MS)
         link->suspected_ms = 0; /* this one was let live longer */
     link->probing = false;
-    link->failures = 0;
-    bool complete = !parsed.has_list || take_list(link, &parsed.list);
+    bool complete = true;
+    error = parsed.has_list ? take_list(link, &parsed.list, &complete) : 0;
     for (size_t i = 0; parsed.has_mail && i < parsed.mailbox.message_count; i++)
         client_take_message(link->client, &parsed.mailbox.messages[i]);
     /* What was handed over is acknowledged by the next poll. */
     if (parsed.has_mail && !link->client->stopping)
         strcpy(link->after, parsed.mailbox.next);
+    bool more = parsed.list.more && parsed.list.node_count + parsed.list.gone_count > 0;
     codec_free(&parsed);
     if (link->client->stopping)
         return;
+    if (error) {
+        link_try_later(link, STEP_POLL, error, signpost_strerror(error), reply->retry_after_ms);
+        return;
+    }
+    link->failures = 0;
     link->step = complete ? STEP_POLL : STEP_PAGE;
     if (complete)
         link_set_state(link, SIGNPOST_INDEX_READY, 0, "");
@@ -140,7 +157,8 @@ static void poll_answered(struct link *link, const struct http_reply *reply)
     if (link->client->stopping)
         return;
     int64_t delay_ms = reply->retry_after_ms;
-    if (complete && !waits_here(link) && delay_ms < interval_ms(link))
+    link_obey(link, delay_ms);
+    if (complete && !more && !waits_here(link) && delay_ms < interval_ms(link))
         delay_ms = interval_ms(link);
     if (delay_ms)
         link_rest(link, link->step, (uint64_t)delay_ms);
@@ -161,14 +179,14 @@ static void on_polled(const struct http_reply *reply, void *user)
         return;
     }
     int error = link_explain(reply, &problem, detail);
-    if (problem.register_again) {
+    if (problem.register_again && link->registered) {
         link_lost_lease(link);
     } else if (!strcmp(problem.code, "superseded")) {
         link_give_up(link);
     } else if (!strcmp(problem.code, "bad_cursor")) {
         link->since[0] = link->after[0] = '\0';
         link_try_later(link, STEP_POLL, SIGNPOST_ERROR_PROTOCOL, detail, 0);
-    } else if (link->waited && lived_ms > CUT_AFTER_MS &&
+    } else if (link->waited && lived_ms > CUT_AFTER_MS && !reply->retry_after_ms &&
                (error == SIGNPOST_ERROR_UNREACHABLE || error == SIGNPOST_ERROR_TIMEOUT)) {
         link->probing = true;
         link->lived_ms = lived_ms;

@@ -8,11 +8,13 @@
  * Messages on their way. Of one session to one peer only the oldest is under way, so that they
  * arrive in order; the others stand behind it. A message goes by an index that lists its peer;
  * where none does, by each in turn, because a peer may be unlisted. It is tried again, with the
- * same id, until its time is over.
+ * same id, until its time is over. Of those that go by one index only some are under way at a time,
+ * so that many at once are no flood of connections.
  */
 
 #define OUTBOX_MESSAGES_MAX 1024
 #define OUTBOX_BYTES_MAX (16u << 20)
+#define OUTBOX_UNDER_WAY_MAX 32u /* by one index, and so connections to it */
 #define BODY_MAX 65536u
 #define SEND_TIMEOUT_MS 5000
 #define REPLY_MAX 65536u
@@ -37,6 +39,7 @@ struct outgoing {
     uint32_t tried;    /* a bit for each index that does not know the peer */
     struct link *link; /* it is under way by, or was last */
     struct http_call *call;
+    bool waits;    /* until fewer are under way */
     int error;     /* why it is not there yet */
     bool finished; /* with `delivery` and `error`: to be told from the loop */
     signpost_delivery_t delivery;
@@ -48,6 +51,7 @@ struct outbox {
     signpost_t *client;
     struct outgoing *first;
     size_t count, bytes;
+    unsigned under_way[CLIENT_INDEXES_MAX];
     uv_timer_t timer;
     bool closed;
 };
@@ -71,6 +75,21 @@ static void finish(struct outgoing *outgoing, signpost_delivery_t delivery, int 
 
 static void outbox_later(struct outbox *outbox, uint64_t delay_ms);
 
+static void call_ended(struct outgoing *outgoing)
+{
+    outgoing->call = NULL;
+    outgoing->outbox->under_way[link_number(outgoing->link)]--;
+}
+
+static void give_up(struct outgoing *outgoing, int error)
+{
+    if (outgoing->call) {
+        http_cancel(outgoing->call);
+        call_ended(outgoing);
+    }
+    finish(outgoing, SIGNPOST_FAILED, error);
+}
+
 static void try_again(struct outgoing *outgoing, int error, int64_t retry_after_ms)
 {
     outgoing->error = error;
@@ -86,7 +105,7 @@ static void on_sent(const struct http_reply *reply, void *user)
     struct codec_problem problem = {0};
     char detail[HTTP_DETAIL_SIZE];
 
-    outgoing->call = NULL;
+    call_ended(outgoing);
     if (reply->error) {
         try_again(outgoing, reply->error, 0);
     } else if (reply->status == 202 &&
@@ -133,6 +152,10 @@ static void begin(struct outgoing *outgoing)
     char url[2048];
     struct link *link = choose_link(outgoing);
 
+    outgoing->waits =
+        link && outgoing->outbox->under_way[link_number(link)] >= OUTBOX_UNDER_WAY_MAX;
+    if (outgoing->waits)
+        return;
     if (!link) {
         signpost_peer_t peer;
         bool unknown = outgoing->tried != 0;
@@ -159,6 +182,8 @@ static void begin(struct outgoing *outgoing)
         on_sent, outgoing, &outgoing->call);
     if (error)
         try_again(outgoing, error, 0);
+    else
+        outgoing->outbox->under_way[link_number(link)]++;
 }
 
 /* --- all of them ----------------------------------------------------------------------------- */
@@ -202,10 +227,9 @@ static void on_timer(uv_timer_t *timer)
         if (at->finished)
             continue;
         if (now_ms >= at->deadline_ms) {
-            if (at->call)
-                http_cancel(at->call);
-            at->call = NULL;
-            finish(at, SIGNPOST_FAILED, at->error ? at->error : SIGNPOST_ERROR_EXPIRED);
+            if (at->call) /* there is room for those that wait */
+                next_ms = now_ms;
+            give_up(at, at->error ? at->error : SIGNPOST_ERROR_EXPIRED);
         } else if (!at->call && now_ms >= at->next_try_ms && !is_blocked(outbox, at)) {
             begin(at);
         }
@@ -214,7 +238,7 @@ static void on_timer(uv_timer_t *timer)
         continue;
     for (const struct outgoing *at = outbox->first; at; at = at->next) {
         int64_t due_ms = at->deadline_ms;
-        if (!at->call && !is_blocked(outbox, at) && at->next_try_ms < due_ms)
+        if (!at->call && !at->waits && at->next_try_ms < due_ms && !is_blocked(outbox, at))
             due_ms = at->next_try_ms;
         if (due_ms < next_ms)
             next_ms = due_ms;
@@ -320,11 +344,8 @@ int outbox_new(signpost_t *client, struct outbox **ret_outbox)
 void outbox_stop(struct outbox *outbox)
 {
     for (struct outgoing *at = outbox->first; at; at = at->next) {
-        if (at->call)
-            http_cancel(at->call);
-        at->call = NULL;
         if (!at->finished)
-            finish(at, SIGNPOST_FAILED, SIGNPOST_ERROR_STOPPED);
+            give_up(at, SIGNPOST_ERROR_STOPPED);
     }
     outbox_later(outbox, 0);
 }

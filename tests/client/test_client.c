@@ -344,11 +344,15 @@ static void test_client_bad_configuration_is_refused(void **state)
     signpost_t *client = NULL;
     const char *const none[] = {NULL};
     const char *const bad_url[] = {"ftp://x", NULL};
+    const char *const query[] = {"http://127.0.0.1:1/a?b", NULL};
+    const char *const fragment[] = {"http://127.0.0.1:1#", NULL};
     const char *const bad_filter[] = {"role", NULL};
     const signpost_config_t bad[] = {
         {.indexes = NULL},
         {.indexes = none},
         {.indexes = bad_url},
+        {.indexes = query},
+        {.indexes = fragment},
         {.indexes = fixture->indexes, .meta = "[]"},
         {.indexes = fixture->indexes, .reach = "{"},
         {.indexes = fixture->indexes, .id = ""},
