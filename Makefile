@@ -33,8 +33,10 @@ TEST_SOURCES = $(wildcard tests/unit/test_*.c tests/store/test_*.c)
 CLIENT_TEST_SOURCES = $(wildcard tests/client/test_*.c)
 CLIENT_HELPER_SOURCES = $(filter-out $(CLIENT_TEST_SOURCES),$(wildcard tests/client/*.c))
 HELPER_SOURCES = $(filter-out $(TEST_SOURCES),$(wildcard tests/unit/*.c tests/store/*.c))
-BENCH_SOURCES = $(wildcard tests/bench/*.c)
-CLIENT_ALL_SOURCES = $(CLIENT_SOURCES) $(CLI_SOURCES) $(CLIENT_TEST_SOURCES) $(CLIENT_HELPER_SOURCES)
+CLIENT_BENCH_SOURCES = $(wildcard tests/bench/client_*.c)
+BENCH_SOURCES = $(filter-out $(CLIENT_BENCH_SOURCES),$(wildcard tests/bench/*.c))
+CLIENT_ALL_SOURCES = $(CLIENT_SOURCES) $(CLI_SOURCES) $(CLIENT_TEST_SOURCES) \
+	$(CLIENT_HELPER_SOURCES) $(CLIENT_BENCH_SOURCES)
 SOURCES = $(SERVER_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(BENCH_SOURCES)
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -44,6 +46,7 @@ HELPER_ARCHIVE = $(BUILD)/obj/tests.a
 TEST_PROGRAMS = $(TEST_SOURCES:%.c=$(BUILD)/%)
 CLIENT_TEST_PROGRAMS = $(CLIENT_TEST_SOURCES:%.c=$(BUILD)/%)
 BENCH_PROGRAMS = $(BENCH_SOURCES:%.c=$(BUILD)/%)
+CLIENT_BENCH_PROGRAMS = $(CLIENT_BENCH_SOURCES:%.c=$(BUILD)/%)
 BENCHES = $(wildcard tests/bench/*.py)
 
 # --- how it is compiled -------------------------------------------------------------------------
@@ -117,8 +120,13 @@ $(CLIENT_TEST_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/%.o \
 	$(Q)mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(CLIENT_LIBS) $(TEST_LIBS)
 
+$(CLIENT_BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/libsignpost.a
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(CLIENT_LIBS)
+
 # The library may stand in an application: its own names stay inside it.
-$(BUILD)/obj/client/%.o $(BUILD)/obj/tests/client/%.o: DEFINES = $(CLIENT_DEFINES)
+$(BUILD)/obj/client/%.o $(BUILD)/obj/tests/client/%.o $(BUILD)/obj/tests/bench/client_%.o: DEFINES = $(CLIENT_DEFINES)
 $(BUILD)/obj/client/%.o: PIC = -fPIC -fvisibility=hidden
 
 $(BUILD)/obj/%.o: %.c | toolchain $(GENERATED)
@@ -173,7 +181,7 @@ demo: all ## two peers meet over the index, with nothing but curl
 
 bench: ## install what is missing, and measure: a script a question, in tests/bench
 	@tests/setup build test bench
-	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
+	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS) $(CLIENT_BENCH_PROGRAMS)
 	@for bench in $(BENCHES); do echo "$$bench"; /usr/bin/python3 $$bench; done
 
 # --- linting ------------------------------------------------------------------------------------

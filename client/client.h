@@ -35,8 +35,8 @@ struct seen {
 struct signpost {
     uv_loop_t *loop;
     int64_t (*clock_ms)(void); /* client_clock_ms; tests put one of their own */
-    signpost_config_t config; /* strings are the client's own */
-    char **strings;           /* which, to be freed */
+    signpost_config_t config;  /* strings are the client's own */
+    char **strings;            /* which, to be freed */
     size_t string_count;
     char **endpoints; /* of the node, ended by NULL */
     char *meta, *reach;

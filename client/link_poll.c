@@ -129,8 +129,8 @@ static void poll_answered(struct link *link, const struct http_reply *reply)
     }
     if (link->probing)
         learn_cut(link);
-    else if (link->waited && client_now_ms(link->client) - link->asked_ms >
-                                 link->suspected_ms + SAME_AGE_MS)
+    else if (link->waited &&
+             client_now_ms(link->client) - link->asked_ms > link->suspected_ms + SAME_AGE_MS)
         link->suspected_ms = 0; /* this one was let live longer */
     link->probing = false;
     bool complete = true;

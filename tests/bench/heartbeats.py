@@ -6,12 +6,9 @@ the median of the ratios. Prints a table; with --json FILE writes it there too.
 """
 
 import argparse
-import base64
-import hashlib
 import json
 import os
 import re
-import socket
 import statistics
 import subprocess
 import sys
@@ -20,6 +17,7 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, ROOT)
 
+from tests.lib.crowd import register, token  # noqa: E402
 from tests.lib.index import Index  # noqa: E402
 
 WRK_SCRIPT = """
@@ -34,36 +32,6 @@ function request()
   return requests[at]
 end
 """
-
-
-def token(number):
-    digest = hashlib.sha256(b"bench %d" % number).digest()
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
-
-
-def register(port, count):
-    """By pipelining: what is timed comes later."""
-    with socket.create_connection(("127.0.0.1", port)) as link:
-        replies = link.makefile("rb")
-        for start in range(0, count, 50):
-            batch = b""
-            numbers = range(start, min(start + 50, count))
-            for number in numbers:
-                body = json.dumps({
-                    "id": f"node-{number}", "token": token(number), "ttl": 7200,
-                    "endpoints": ["grpc://:50051"], "meta": {"role": "master"}}).encode()
-                batch += (b"POST /register HTTP/1.1\r\nHost: localhost\r\n"
-                          b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-                          % len(body) + body)
-            link.sendall(batch)
-            for _ in numbers:
-                status = replies.readline()
-                assert b" 201 " in status, status
-                length = 0
-                while (line := replies.readline()) != b"\r\n":
-                    if line.lower().startswith(b"content-length:"):
-                        length = int(line.split(b":")[1])
-                replies.read(length)
 
 
 def load(port, script, seconds):
