@@ -145,6 +145,7 @@ void client_addresses_changed(signpost_t *client)
     client_log(client, SIGNPOST_LOG_INFO, "our addresses changed");
     for (size_t i = 0; i < client->link_count && !client->stopping; i++)
         link_nudge(client->links[i]);
+    http_renew(client->http);
 }
 
 static void on_directory_due(uv_timer_t *timer)
