@@ -27,13 +27,16 @@ static void on_news(uv_poll_t *news, int status, int events)
 {
     struct addresses *addresses = news->data;
     char buffer[8192];
-    bool changed = false;
+    bool changed = status < 0;
 
-    (void)status;
     (void)events;
     /* What it says in detail does not matter: the index sees where we come from. */
     while (recv(addresses->fd, buffer, sizeof buffer, MSG_DONTWAIT) > 0)
         changed = true;
+    /* There was more than the socket holds, which is an error, after which libuv does not look at
+     * it any more. */
+    if (status < 0)
+        uv_poll_start(news, UV_READABLE, on_news);
     if (changed)
         uv_timer_start(&addresses->settle, on_settled, SETTLE_MS, 0);
 }
