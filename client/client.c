@@ -385,8 +385,7 @@ int signpost_start(uv_loop_t *loop, const signpost_config_t *config, signpost_t 
         client_close(client);
         return error;
     }
-    if (!config->watch_only)
-        addresses_watch(client, &client->addresses);
+    addresses_watch(client, &client->addresses);
     for (size_t i = 0; i < client->link_count; i++)
         link_start(client->links[i]);
     *ret_client = client;
