@@ -31,8 +31,8 @@ struct link {
     unsigned wait_s;       /* of long polls here */
     int64_t wait_reset_ms; /* when to try the full wait again */
     int64_t asked_ms;      /* when `call` began */
-    int64_t lived_ms;      /* how long the poll lived that was cut */
-    bool waited;           /* `call` is a long poll */
+    int64_t lived_ms;      /* how long the poll lived that was cut; 0: it was overdue */
+    unsigned waited_s;     /* `call` is a poll that waits so long; 0: it does not */
     int64_t ttl_ms;
     char since[CODEC_CURSOR_SIZE], after[CODEC_CURSOR_SIZE];
     char first[CODEC_CURSOR_SIZE]; /* the cursor of a whole list's first page */

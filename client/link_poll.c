@@ -11,7 +11,8 @@
  *
  * A long poll that is cut on the way by something that is not the index (an ingress with a limit)
  * is told from an index that is away by asking at once without waiting. If that is answered, later
- * polls wait less; if even short waits are cut, it is asked at an interval.
+ * polls wait less; if even short waits are cut, it is asked at an interval. One that was overdue
+ * was not cut: the index was silent for a while, or our clock jumped.
  */
 
 #define WAIT_SLACK_MS 10000 /* what a long poll may take longer than it waits */
@@ -105,7 +106,7 @@ static void poll_answered(struct link *link, const struct http_reply *reply)
         link_try_later(link, STEP_POLL, error, detail, 0);
         return;
     }
-    if (link->probing)
+    if (link->probing && link->lived_ms)
         learn_cut(link, link->lived_ms);
     link->probing = false;
     link->failures = 0;
@@ -154,10 +155,10 @@ static void on_polled(const struct http_reply *reply, void *user)
     } else if (!strcmp(problem.code, "bad_cursor")) {
         link->since[0] = link->after[0] = '\0';
         link_try_later(link, STEP_POLL, SIGNPOST_ERROR_PROTOCOL, detail, 0);
-    } else if (link->waited && lived_ms > CUT_AFTER_MS &&
+    } else if (link->waited_s && lived_ms > CUT_AFTER_MS &&
                (error == SIGNPOST_ERROR_UNREACHABLE || error == SIGNPOST_ERROR_TIMEOUT)) {
         link->probing = true;
-        link->lived_ms = lived_ms;
+        link->lived_ms = lived_ms < link->waited_s * 1000LL ? lived_ms : 0;
         link->step = STEP_POLL;
         link_step(link);
     } else {
@@ -204,7 +205,7 @@ void link_begin_poll(struct link *link)
         if (wait_s)
             link_url_parameter(&url, "wait", number);
     }
-    link->waited = wait_s > 0;
+    link->waited_s = wait_s;
     link->asked_ms = client_now_ms(link->client);
     if (!error)
         error = link_request(link, events ? "POST" : "GET", url.text, body,
