@@ -281,6 +281,15 @@ void link_update(struct link *link)
         beat_later(link, 0);
 }
 
+void link_tell_again(struct link *link)
+{
+    if (link->beat)
+        http_cancel(link->beat);
+    link->beat = NULL;
+    link->told = link->client->version - 1;
+    link_update(link);
+}
+
 /* --- register -------------------------------------------------------------------------------- */
 
 static void begin_register(struct link *link);

@@ -75,7 +75,8 @@ void link_rest(struct link *link, enum link_step next, uint64_t delay_ms);
 /* Begins it after a backoff. An index that is only busy is not away. */
 void link_try_later(
     struct link *link, enum link_step next, int error, const char *detail, int64_t retry_after_ms);
-void link_give_up(struct link *link); /* another process runs under our identity */
+void link_tell_again(struct link *link); /* the index has another record of our node */
+void link_give_up(struct link *link);    /* another process runs under our identity */
 
 /* --- link_poll.c ----------------------------------------------------------------------------- */
 

@@ -23,12 +23,30 @@
 #define WAIT_AGAIN_MS 3600000
 #define PAGE_NODES 500u
 
+static bool is_bare(bool has_endpoints, const char *meta, const char *reach)
+{
+    return !has_endpoints && !strcmp(meta, "{}") && !strcmp(reach, "{}");
+}
+
+/* Where the index had forgotten our node, one that shares it may have been there before us, and has
+ * registered it with nothing in its record. */
+static void take_own(struct link *link, const signpost_peer_t *own)
+{
+    const signpost_t *client = link->client;
+
+    if (!client->config.shared && is_bare(own->endpoint_count > 0, own->meta, own->reach) &&
+        !is_bare(client->endpoints[0], client->meta, client->reach))
+        link_tell_again(link);
+}
+
 static void take_node(struct link *link, const signpost_peer_t *peer)
 {
     signpost_t *client = link->client;
 
-    if (!strcmp(peer->id, client->id) && !client->config.watch_only)
+    if (!strcmp(peer->id, client->id) && !client->config.watch_only) {
+        take_own(link, peer);
         return;
+    }
     if (!codec_matches(peer->meta, client->config.filters))
         directory_remove(client->directory, link->number, peer->id);
     else if (directory_put(client->directory, link->number, peer))
