@@ -149,6 +149,7 @@ void client_addresses_changed(signpost_t *client)
     client_log(client, SIGNPOST_LOG_INFO, "our addresses changed");
     for (size_t i = 0; i < client->link_count && !client->stopping; i++)
         link_nudge(client->links[i]);
+    http_renew(client->http);
 }
 
 static void on_directory_due(uv_timer_t *timer)
@@ -398,8 +399,7 @@ int signpost_start(uv_loop_t *loop, const signpost_config_t *config, signpost_t 
         client_close(client);
         return error;
     }
-    if (!config->watch_only)
-        addresses_watch(client, &client->addresses);
+    addresses_watch(client, &client->addresses);
     for (size_t i = 0; i < client->link_count; i++)
         link_start(client->links[i]);
     *ret_client = client;

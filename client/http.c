@@ -424,29 +424,39 @@ void http_cancel(struct http_call *call)
 
 /* --- all of it ------------------------------------------------------------------------------- */
 
+static CURLM *multi_new(struct http *http)
+{
+    CURLM *multi = curl_multi_init();
+    unsigned failed = 0;
+
+    if (!multi)
+        return NULL;
+    failed |= (unsigned)curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, follow_socket);
+    failed |= (unsigned)curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, http);
+    failed |= (unsigned)curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, follow_timer);
+    failed |= (unsigned)curl_multi_setopt(multi, CURLMOPT_TIMERDATA, http);
+    if (!failed)
+        return multi;
+    curl_multi_cleanup(multi);
+    return NULL;
+}
+
 int http_new(uv_loop_t *loop, const char *ca_file, struct http **ret_http)
 {
     struct http *http = calloc(1, sizeof *http);
-    unsigned failed = 0;
 
     /* Counted by libcurl and safe in any thread. It is never undone: the application may have come
      * to use libcurl by then, and rely on it without having said so. */
     if (!http || curl_global_init(CURL_GLOBAL_DEFAULT))
         goto cleanup;
     http->loop = loop;
-    http->multi = curl_multi_init();
-    if (!http->multi)
-        goto cleanup;
     if (ca_file) {
         http->ca_file = strdup(ca_file);
         if (!http->ca_file)
             goto cleanup;
     }
-    failed |= (unsigned)curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, follow_socket);
-    failed |= (unsigned)curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
-    failed |= (unsigned)curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, follow_timer);
-    failed |= (unsigned)curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
-    if (failed)
+    http->multi = multi_new(http);
+    if (!http->multi)
         goto cleanup;
     uv_timer_init(loop, &http->timer);
     http->timer.data = http;
@@ -455,12 +465,33 @@ int http_new(uv_loop_t *loop, const char *ca_file, struct http **ret_http)
     return 0;
 
 cleanup:
-    if (http) {
-        curl_multi_cleanup(http->multi);
+    if (http)
         free(http->ca_file);
-    }
     free(http);
     return SIGNPOST_ERROR_NO_MEMORY;
+}
+
+/* A kept connection cannot be asked whether its path is still there, and libcurl has no function
+ * that drops them all: so the calls move to a new multi handle, which knows none. */
+void http_renew(struct http *http)
+{
+    CURLM *multi = http->closing ? NULL : multi_new(http);
+
+    if (!multi)
+        return;
+    for (struct http_call *call = http->calls; call; call = call->next)
+        curl_multi_remove_handle(http->multi, call->easy);
+    curl_multi_cleanup(http->multi);
+    http->multi = multi;
+    for (struct http_call *call = http->calls; call; call = call->next) {
+        call->body_size = call->head_size = 0;
+        call->head_complete = false;
+        if (!curl_multi_add_handle(multi, call->easy))
+            continue;
+        call->error = SIGNPOST_ERROR_NO_MEMORY;
+        http->unwatched = true;
+    }
+    uv_timer_start(&http->timer, on_timer, 0, 0);
 }
 
 static void on_timer_closed(uv_handle_t *handle)

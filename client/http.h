@@ -49,6 +49,10 @@ void http_close(struct http *http, void (*closed)(void *user), void *user);
 int http_start(struct http *http, const struct http_request *request, http_done done, void *user,
     struct http_call **ret_call);
 
+/* The way to the indexes is another now: what is under way begins anew, over new connections. Where
+ * there is no memory for that it all goes on as it was. Not from inside a callback. */
+void http_renew(struct http *http);
+
 /* Its callback does not come any more. Not from inside that callback. */
 void http_cancel(struct http_call *call);
 

@@ -309,6 +309,15 @@ void link_update(struct link *link)
         beat_later(link, 0);
 }
 
+void link_tell_again(struct link *link)
+{
+    if (link->beat)
+        http_cancel(link->beat);
+    link->beat = NULL;
+    link->told = link->client->version - 1;
+    link_update(link);
+}
+
 /* --- register -------------------------------------------------------------------------------- */
 
 static void begin_register(struct link *link);
@@ -451,6 +460,7 @@ void link_nudge(struct link *link)
     }
     if (!link->call)
         link_rest(link, link->step == STEP_REST ? STEP_POLL : link->step, 0);
+    link_update(link); /* a poll that reads no mail does not tell where we are */
 }
 
 static void on_left(const struct http_reply *reply, void *user)

@@ -33,7 +33,7 @@ struct link {
     int64_t asked_ms;      /* when `call` began */
     int64_t lived_ms;      /* how long the poll lived that was cut */
     int64_t suspected_ms;  /* how long the one before lived, if it was cut too; 0: it was not */
-    bool waited;           /* `call` is a long poll */
+    unsigned waited_s;     /* `call` is a poll that waits so long; 0: it does not */
     int64_t not_before_ms; /* what the index asked for with Retry-After */
     int64_t ttl_ms;
     char since[CODEC_CURSOR_SIZE], after[CODEC_CURSOR_SIZE];
@@ -81,7 +81,8 @@ void link_obey(struct link *link, int64_t retry_after_ms);
 /* Begins it after a backoff. An index that is only busy is not away. */
 void link_try_later(
     struct link *link, enum link_step next, int error, const char *detail, int64_t retry_after_ms);
-void link_give_up(struct link *link); /* another process runs under our identity */
+void link_tell_again(struct link *link); /* the index has another record of our node */
+void link_give_up(struct link *link);    /* another process runs under our identity */
 
 /* --- link_poll.c ----------------------------------------------------------------------------- */
 

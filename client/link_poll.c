@@ -25,13 +25,31 @@
 #define WAIT_AGAIN_MS 3600000
 #define PAGE_NODES 500u
 
+static bool is_bare(bool has_endpoints, const char *meta, const char *reach)
+{
+    return !has_endpoints && !strcmp(meta, "{}") && !strcmp(reach, "{}");
+}
+
+/* Where the index had forgotten our node, one that shares it may have been there before us, and has
+ * registered it with nothing in its record. */
+static void take_own(struct link *link, const signpost_peer_t *own)
+{
+    const signpost_t *client = link->client;
+
+    if (!client->config.shared && is_bare(own->endpoint_count > 0, own->meta, own->reach) &&
+        !is_bare(client->endpoints[0], client->meta, client->reach))
+        link_tell_again(link);
+}
+
 static int take_node(struct link *link, const signpost_peer_t *peer)
 {
     signpost_t *client = link->client;
     int error = 0;
 
-    if (!strcmp(peer->id, client->id) && !client->config.watch_only)
+    if (!strcmp(peer->id, client->id) && !client->config.watch_only) {
+        take_own(link, peer);
         return 0;
+    }
     if (!codec_matches(peer->meta, client->config.filters))
         directory_remove(client->directory, link->number, peer->id);
     else
@@ -106,8 +124,6 @@ static void learn_cut(struct link *link)
         return;
     }
     link->suspected_ms = 0;
-    if (lived_s > link->wait_s) /* it fell silent: when, nobody knows */
-        lived_s = link->wait_s / 2;
     link->wait_s = lived_s > WAIT_LEAST_S ? lived_s - 1 : 0;
     link->wait_reset_ms = client_now_ms(link->client) + WAIT_AGAIN_MS;
     client_log(link->client, SIGNPOST_LOG_INFO, "%s: long requests are cut after %u s, %s",
@@ -129,8 +145,7 @@ static void poll_answered(struct link *link, const struct http_reply *reply)
     }
     if (link->probing)
         learn_cut(link);
-    else if (link->waited &&
-             client_now_ms(link->client) - link->asked_ms > link->suspected_ms + SAME_AGE_MS)
+    else if (link->waited_s && client_now_ms(link->client) - link->asked_ms >= link->suspected_ms)
         link->suspected_ms = 0; /* this one was let live longer */
     link->probing = false;
     bool complete = true;
@@ -186,10 +201,11 @@ static void on_polled(const struct http_reply *reply, void *user)
     } else if (!strcmp(problem.code, "bad_cursor")) {
         link->since[0] = link->after[0] = '\0';
         link_try_later(link, STEP_POLL, SIGNPOST_ERROR_PROTOCOL, detail, 0);
-    } else if (link->waited && lived_ms > CUT_AFTER_MS && !reply->retry_after_ms &&
+    } else if (link->waited_s && lived_ms > CUT_AFTER_MS && !reply->retry_after_ms &&
                (error == SIGNPOST_ERROR_UNREACHABLE || error == SIGNPOST_ERROR_TIMEOUT)) {
         link->probing = true;
-        link->lived_ms = lived_ms;
+        /* One that is overdue fell silent, at a time that nobody knows. */
+        link->lived_ms = lived_ms < link->waited_s * 1000LL ? lived_ms : link->waited_s * 500LL;
         link->step = STEP_POLL;
         link_step(link);
     } else {
@@ -236,7 +252,7 @@ void link_begin_poll(struct link *link)
         if (wait_s)
             link_url_parameter(&url, "wait", number);
     }
-    link->waited = wait_s > 0;
+    link->waited_s = wait_s;
     link->asked_ms = client_now_ms(link->client);
     if (!error)
         error = link_request(link, events ? "POST" : "GET", url.text, body,

@@ -1,7 +1,6 @@
 /* What is Linux's own: news of our interface addresses, by rtnetlink(7). */
 #include "client.h"
 
-#include <errno.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
@@ -28,17 +27,15 @@ static void on_news(uv_poll_t *news, int status, int events)
 {
     struct addresses *addresses = news->data;
     char buffer[8192];
-    bool changed = false;
-    ssize_t got;
+    bool changed = status < 0;
 
     (void)events;
-    /* What it says in detail does not matter: the index sees where we come from. ENOBUFS is news
-     * too: more came than there was room for. */
-    while ((got = recv(addresses->fd, buffer, sizeof buffer, MSG_DONTWAIT)) > 0 ||
-           (got < 0 && errno == ENOBUFS))
+    /* What it says in detail does not matter: the index sees where we come from. */
+    while (recv(addresses->fd, buffer, sizeof buffer, MSG_DONTWAIT) > 0)
         changed = true;
-    /* libuv stops the handle of a socket with an error. */
-    if (status < 0 && changed)
+    /* There was more than the socket holds, which is an error, after which libuv does not look at
+     * it any more. */
+    if (status < 0)
         uv_poll_start(news, UV_READABLE, on_news);
     if (changed)
         uv_timer_start(&addresses->settle, on_settled, SETTLE_MS, 0);

@@ -18,10 +18,10 @@ ENDS_S = 30  # for what is to end by itself
 class Running:
     """A command that goes on. Leaving the test ends it."""
 
-    def __init__(self, case, *args, env):
+    def __init__(self, case, *args, env, wrapper=()):
         self.case = case
         self.process = subprocess.Popen(
-            [BINARY, *args], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            [*wrapper, BINARY, *args], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True)
         case.addCleanup(self._give_up)
 

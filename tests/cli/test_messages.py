@@ -1,6 +1,7 @@
 """The command `signpost`: messages sent and received."""
 
 import json
+import signal
 import unittest
 
 from tests.cli.case import CliCase, closed_port
@@ -112,6 +113,21 @@ class TestMessages(CliCase):
         self.assertEqual(running.end(), (0, "", ""))
         self.assertEqual(watch.json()["event"], "down")
         watch.end()
+
+    def test_recv_that_is_back_first_leaves_the_record_to_register(self):
+        self.start()
+        self.env = self.environment()
+        running = self.registers("--id", "a", "--endpoint", "grpc://:1")
+        running.process.send_signal(signal.SIGSTOP)
+        listen = f"127.0.0.1:{self.index.port}"
+        self.index.kill()
+        self.start(listen=(listen,))
+        reader, watch = self.receives("a"), self.starts("watch")
+        self.assertEqual(watch.json()["endpoints"], [])
+        running.process.send_signal(signal.SIGCONT)
+        self.assertEqual(watch.json()["endpoints"], ["grpc://127.0.0.1:1"])
+        for process in (watch, reader, running):
+            self.assertEqual(process.end()[0], 0)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
  * of it blocks the loop. */
 #include "http_fixture.h"
 
+#include "http_internal.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <semaphore.h>
@@ -335,6 +337,43 @@ static void test_http_silent_resolver_holds_up_no_close(void **state)
     assert_int_equal(answer.calls, 0);
 }
 
+/* --- another way to the server --------------------------------------------------------------- */
+
+static void test_http_renew_drops_kept_connections(void **state)
+{
+    struct fixture *fixture = *state;
+    struct answer answer = {0};
+
+    for (unsigned i = 0; i < 4; i++) {
+        fixture_get(fixture, &answer, fixture_url("echo"));
+        expect_in(&answer, i % 2 ? "\"request\": 2}" : "\"request\": 1}");
+        answer_free(&answer);
+        answer.calls = 0;
+        if (i == 1)
+            http_renew(fixture->http);
+    }
+}
+
+/* A reply of which a part was there already comes once, and whole. */
+static void test_http_renew_begins_calls_anew(void **state)
+{
+    struct fixture *fixture = *state;
+
+    for (unsigned turns = 0, halved = 0; halved < 3; turns++) {
+        struct answer answer = {0};
+
+        fixture_start_get(fixture, &answer, fixture_url("big/4000000"));
+        for (unsigned i = 0; i < turns && !answer.calls && !answer.call->body_size; i++)
+            uv_run(&fixture->loop, UV_RUN_ONCE);
+        halved += !answer.calls && answer.call->body_size > 0;
+        http_renew(fixture->http);
+        fixture_wait(&answer);
+        assert_int_equal(answer.reply.status, 200);
+        assert_int_equal(answer.reply.body_size, 4000000);
+        answer_free(&answer);
+    }
+}
+
 /* --- memory ---------------------------------------------------------------------------------- */
 
 static atomic_bool polls_fail;
@@ -412,6 +451,7 @@ static int live(struct fixture *fixture, long which)
     if (error)
         return error;
     error = fixture_try(fixture, &answer, &request);
+    http_renew(fixture->http);
     if (!error) {
         fixture_wait(&answer);
         error = answer.reply.error;
@@ -454,6 +494,8 @@ int main(void)
         HTTP_TEST(test_http_silent_resolver_times_out),
         HTTP_TEST(test_http_silent_resolver_holds_up_no_cancel),
         HTTP_TEST(test_http_silent_resolver_holds_up_no_close),
+        HTTP_TEST(test_http_renew_drops_kept_connections),
+        HTTP_TEST(test_http_renew_begins_calls_anew),
         HTTP_TEST(test_http_socket_without_a_handle_fails_its_call_alone),
         HTTP_TEST(test_http_failed_allocations_are_returned),
     };

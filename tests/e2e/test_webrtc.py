@@ -1,74 +1,21 @@
 """The index's main job: two agents that know nothing but its address open a DataChannel between
 them, and nothing that they say to each other passes the index.
 
-Each of the three lives in a network namespace of its own; a fourth holds the bridge between them.
-All four are made here and removed again, also on failure. Needs root and python3-aiortc."""
+Each of the three lives in a network namespace of its own. Needs root and python3-aiortc."""
 
 import importlib.util
 import json
-import os
 import queue
 import subprocess
 import sys
 import threading
-import unittest
 
-from tests.lib.index import ROOT, Index, clean_environment
+from tests.lib.index import ROOT, clean_environment
+from tests.lib.lab import LabCase
 
 BULK = 256 * 1024
 SMALL = 64 * 1024
 STEP_S = 30
-PREFIX = "10.77.0."
-
-
-def ip(*words):
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"ip {' '.join(words)}: {done.stderr}"
-    return done.stdout
-
-
-class Lab:
-    """A bridge with a leg into each of several namespaces."""
-
-    def __init__(self, *names):
-        self.addresses = {name: f"{PREFIX}{at}" for at, name in enumerate(names, 1)}
-        self._made = []
-
-    def namespace(self, name):
-        return f"signpost-{os.getpid()}-{name}"
-
-    def build(self):
-        bridge = self._add("bridge")
-        ip("-n", bridge, "link", "add", "br0", "type", "bridge")
-        ip("-n", bridge, "link", "set", "br0", "up")
-        for name, address in self.addresses.items():
-            space = self._add(name)
-            ip("-n", space, "link", "add", "eth0", "type", "veth",
-               "peer", "name", "to-" + name, "netns", bridge)
-            ip("-n", bridge, "link", "set", "to-" + name, "master", "br0", "up")
-            ip("-n", space, "address", "add", address + "/24", "dev", "eth0")
-            ip("-n", space, "link", "set", "lo", "up")
-            ip("-n", space, "link", "set", "eth0", "up")
-
-    def _add(self, name):
-        ip("netns", "add", self.namespace(name))
-        self._made.append(self.namespace(name))
-        return self.namespace(name)
-
-    def remove(self):
-        """The interfaces go with their namespaces; what was never made is not asked for."""
-        while self._made:
-            subprocess.run(["ip", "netns", "delete", self._made.pop()], check=False)
-
-    def within(self, name):
-        """What runs a command in that namespace, as that very process."""
-        return ["ip", "netns", "exec", self.namespace(name)]
-
-    def bytes_of(self, name):
-        """All bytes that went in and out of its interface so far."""
-        link = json.loads(ip("-n", self.namespace(name), "-json", "-stats", "link", "show",
-                             "dev", "eth0"))[0]
-        return link["stats64"]["rx"]["bytes"] + link["stats64"]["tx"]["bytes"]
 
 
 class Agent:
@@ -132,30 +79,13 @@ class Agent:
         return f"{self.id}, which said {self.seen} and {''.join(self.errors)}"
 
 
-def why_not():
-    if os.geteuid() != 0:
-        return "it makes network namespaces, and only root may"
-    if importlib.util.find_spec("aiortc") is None:
-        return "python3-aiortc is not installed"
-    if subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode:
-        return "this machine lets not even root make network namespaces"
-    return None
+class TestWebrtc(LabCase):
+    nodes = ("a", "b")
 
-
-class TestWebrtc(unittest.TestCase):
-    def setUp(self):
-        reason = why_not()
-        if reason:
-            print(f"SKIPPED tests/e2e/test_webrtc.py: {reason}", file=sys.stderr)
-            self.skipTest(reason)
-        self.lab = Lab("index", "a", "b")
-        self.addCleanup(self.lab.remove)
-        self.lab.build()
-        address = self.lab.addresses["index"]
-        self.index = Index("--open", listen=(address + ":0",), wrapper=self.lab.within("index"))
-        self.addCleanup(self.index.close)
-        self.index.start()
-        self.url = f"http://{address}:{self.index.port}"
+    def why_not(self):
+        if importlib.util.find_spec("aiortc") is None:
+            return "python3-aiortc is not installed"
+        return super().why_not()
 
     def agents(self):
         """Both, connected with each other."""
