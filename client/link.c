@@ -460,7 +460,8 @@ void link_nudge(struct link *link)
     }
     if (!link->call)
         link_rest(link, link->step == STEP_REST ? STEP_POLL : link->step, 0);
-    link_update(link); /* a poll that reads no mail does not tell where we are */
+    if (link->registered && !link->beat)
+        beat_later(link, 0); /* a poll that reads no mail does not tell where we are */
 }
 
 static void on_left(const struct http_reply *reply, void *user)
