@@ -176,6 +176,11 @@ check: ## the tests, the lint, and the tests again under the sanitizers
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test SAN=$(SANITIZERS) BUILD=$(BUILD)/san
 
+test-valgrind: ## install what is missing, and run the tests of the client under valgrind
+	@tests/setup build suites:client valgrind
+	@$(MAKE) --no-print-directory tests
+	@tests/run --build $(BUILD) --valgrind client
+
 demo: all ## two peers meet over the index, with nothing but curl
 	@SIGNPOSTD=$(abspath $(BUILD)/signpostd) sh tests/e2e/demo.sh
 
@@ -249,5 +254,5 @@ help: ## this list
 
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
-.PHONY: all toolchain run setup test tests check demo bench lint lint-includes lint-format \
+.PHONY: all toolchain run setup test tests check test-valgrind demo bench lint lint-includes lint-format \
 	lint-cppcheck lint-tidy lint-selftest install clean help
