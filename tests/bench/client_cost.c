@@ -82,17 +82,19 @@ static void on_answer(const struct http_reply *reply, void *user)
     set(user);
 }
 
+static bool rested;
+
 static void on_rested(uv_timer_t *timer)
 {
-    set(timer->data);
+    (void)timer;
+    set(&rested);
 }
 
 static void rest(uv_timer_t *timer, uint64_t time_ms)
 {
-    bool over = false;
-    timer->data = &over;
+    rested = false;
     uv_timer_start(timer, on_rested, time_ms, 0);
-    run_until(&over);
+    run_until(&rested);
 }
 
 static int compare(const void *a, const void *b)
@@ -184,15 +186,18 @@ static double cpu_ms(void)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e3;
 }
 
+/* The second number of statm is in pages. */
 static long resident_kib(void)
 {
-    long pages = 0;
+    char line[128] = "", *second;
     FILE *file = fopen("/proc/self/statm", "r");
-    if (!file || fscanf(file, "%*d %ld", &pages) != 1)
+
+    if (!file || !fgets(line, sizeof line, file))
         check(SIGNPOST_ERROR_INVALID, "/proc/self/statm");
     if (file)
         fclose(file);
-    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+    strtol(line, &second, 10);
+    return strtol(second, NULL, 10) * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
 static void measure_rest(const char *const *indexes, size_t peers, unsigned seconds)
