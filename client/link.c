@@ -6,7 +6,6 @@
 
 #define REFUSED_MOST_MS 60000
 #define TTL_LEAST_MS 5000
-#define BEAT_LEAST_MS 500
 #define REPLY_MAX (4u << 20)
 
 /* --- small things ---------------------------------------------------------------------------- */
@@ -103,9 +102,7 @@ void link_rest(struct link *link, enum link_step next, uint64_t delay_ms)
     uv_timer_start(&link->timer, on_timer, delay_ms, 0);
 }
 
-/* The longest between two tries: a third of the lease, so that an index that comes back hears of us
- * soon. */
-static uint64_t most_backoff_ms(const struct link *link)
+uint64_t link_most_backoff_ms(const struct link *link)
 {
     return (uint64_t)link->ttl_ms / 3;
 }
@@ -189,7 +186,8 @@ void link_try_later(
 {
     signpost_index_state_t state =
         error == SIGNPOST_ERROR_REFUSED ? SIGNPOST_INDEX_REFUSED : SIGNPOST_INDEX_AWAY;
-    uint64_t most_ms = error == SIGNPOST_ERROR_REFUSED ? REFUSED_MOST_MS : most_backoff_ms(link);
+    uint64_t most_ms =
+        error == SIGNPOST_ERROR_REFUSED ? REFUSED_MOST_MS : link_most_backoff_ms(link);
 
     link->probing = false;
     link->failures++;
@@ -213,7 +211,7 @@ void link_lost_lease(struct link *link)
     }
     /* Ever later where it is lost again before a poll was answered. */
     link_rest(link, STEP_REGISTER,
-        client_backoff_ms(link->client, link->failures++, most_backoff_ms(link), 0));
+        client_backoff_ms(link->client, link->failures++, link_most_backoff_ms(link), 0));
     if (link_is_ready(link))
         link_set_state(link, SIGNPOST_INDEX_CONNECTING, 0, "");
 }
@@ -226,96 +224,6 @@ void link_give_up(struct link *link)
     uv_timer_stop(&link->heart);
     link_set_state(link, SIGNPOST_INDEX_REPLACED, SIGNPOST_ERROR_REPLACED,
         "another process reads the mailbox of this node");
-}
-
-/* --- heartbeats, and news of the node's record -------------------------------------------------
- */
-
-static void beat_later(struct link *link, uint64_t delay_ms);
-
-/* A record that another process keeps is none of ours. */
-static bool has_news(const struct link *link)
-{
-    return link->told != link->client->version && !link->joined;
-}
-
-/* What the index asks for, but never so often that it would be a flood. */
-static uint64_t beat_after_ms(const struct codec_reply *parsed)
-{
-    return parsed->heartbeat_after_ms > BEAT_LEAST_MS ? (uint64_t)parsed->heartbeat_after_ms
-                                                      : BEAT_LEAST_MS;
-}
-
-static void on_beat(const struct http_reply *reply, void *user)
-{
-    struct link *link = user;
-    struct codec_reply parsed = {0};
-    struct codec_problem problem;
-    char detail[HTTP_DETAIL_SIZE] = "";
-
-    link->beat = NULL;
-    if (!reply->error && reply->status == 200 &&
-        !codec_parse(CODEC_HEARTBEAT, reply->body, reply->body_size, &parsed, detail)) {
-        link->told = link->telling;
-        snprintf(link->observed, sizeof link->observed, "%s", parsed.observed);
-        if (has_news(link))
-            beat_later(link, 0);
-        else if (!link_reads_mail(link))
-            beat_later(link, beat_after_ms(&parsed));
-        codec_free(&parsed);
-        return;
-    }
-    int error = link_explain(reply, &problem, detail);
-    if (problem.register_again) {
-        link_lost_lease(link);
-        return;
-    }
-    client_log(link->client, SIGNPOST_LOG_WARN, "%s: %s", link_log_name(link), detail);
-    if (error == SIGNPOST_ERROR_REFUSED)
-        link->told = link->telling; /* as it is, it will never be taken */
-    beat_later(link, client_backoff_ms(link->client, 1, most_backoff_ms(link),
-                         reply->retry_after_ms ? reply->retry_after_ms : CLIENT_BACKOFF_FIRST_MS));
-}
-
-static void on_heart(uv_timer_t *timer)
-{
-    struct link *link = timer->data;
-    signpost_t *client = link->client;
-    bool news = has_news(link);
-    struct link_url url = {.length = 0};
-
-    if (link->beat || !link->registered || (!news && link_reads_mail(link)))
-        return;
-    char *body = codec_heartbeat(news ? (const char *const *)client->endpoints : NULL,
-        news ? client->meta : NULL, news ? client->reach : NULL);
-    link_url_put(&url, link->url);
-    link_url_put(&url, "/heartbeat");
-    link->telling = client->version;
-    if (!body ||
-        link_request(link, "POST", url.text, body, LINK_SHORT_TIMEOUT_MS, on_beat, &link->beat))
-        beat_later(link, CLIENT_BACKOFF_FIRST_MS);
-    free(body);
-}
-
-static void beat_later(struct link *link, uint64_t delay_ms)
-{
-    if (!link->leaving)
-        uv_timer_start(&link->heart, on_heart, delay_ms, 0);
-}
-
-void link_update(struct link *link)
-{
-    if (link->registered && !link->beat && has_news(link))
-        beat_later(link, 0);
-}
-
-void link_tell_again(struct link *link)
-{
-    if (link->beat)
-        http_cancel(link->beat);
-    link->beat = NULL;
-    link->told = link->client->version - 1;
-    link_update(link);
 }
 
 /* --- register -------------------------------------------------------------------------------- */
@@ -352,8 +260,8 @@ static void on_registered(const struct http_reply *reply, void *user)
     link->told = link->telling;
     link->ttl_ms = parsed.ttl_ms > TTL_LEAST_MS ? parsed.ttl_ms : TTL_LEAST_MS;
     snprintf(link->observed, sizeof link->observed, "%s", parsed.observed);
-    if (!link_reads_mail(link) || has_news(link))
-        beat_later(link, has_news(link) ? 0 : beat_after_ms(&parsed));
+    if (!link_reads_mail(link) || link_has_news(link))
+        link_beat_later(link, link_has_news(link) ? 0 : link_beat_after_ms(&parsed));
     codec_free(&parsed);
     link->step = STEP_POLL;
     link_step(link);
@@ -461,7 +369,7 @@ void link_nudge(struct link *link)
     if (!link->call)
         link_rest(link, link->step == STEP_REST ? STEP_POLL : link->step, 0);
     if (link->registered && !link->beat)
-        beat_later(link, 0); /* a poll that reads no mail does not tell where we are */
+        link_beat_later(link, 0); /* a poll that reads no mail does not tell where we are */
 }
 
 static void on_left(const struct http_reply *reply, void *user)

@@ -1,5 +1,5 @@
-/* One index, as link.c (registering, heartbeats, trouble) and link_poll.c (list and mailbox) see
- * it. */
+/* One index, as link.c (registering, trouble), link_beat.c (heartbeats) and link_poll.c (list and
+ * mailbox) see it. */
 #ifndef SIGNPOST_CLIENT_LINK_H
 #define SIGNPOST_CLIENT_LINK_H
 
@@ -81,8 +81,21 @@ void link_obey(struct link *link, int64_t retry_after_ms);
 /* Begins it after a backoff. An index that is only busy is not away. */
 void link_try_later(
     struct link *link, enum link_step next, int error, const char *detail, int64_t retry_after_ms);
+void link_give_up(struct link *link); /* another process runs under our identity */
+
+/* The longest between two tries: a third of the lease, so that an index that comes back hears of us
+ * soon. */
+uint64_t link_most_backoff_ms(const struct link *link);
+
+/* --- link_beat.c: heartbeats, and news of the node's record ---------------------------------- */
+
+/* A record that another process keeps is none of ours. */
+bool link_has_news(const struct link *link);
+
+/* What the index asks for, but never so often that it would be a flood. */
+uint64_t link_beat_after_ms(const struct codec_reply *parsed);
+void link_beat_later(struct link *link, uint64_t delay_ms);
 void link_tell_again(struct link *link); /* the index has another record of our node */
-void link_give_up(struct link *link);    /* another process runs under our identity */
 
 /* --- link_poll.c ----------------------------------------------------------------------------- */
 
