@@ -117,6 +117,18 @@ static bool is_address(const char *string)
     return is_printable(string, ADDRESS_CHARS_MAX);
 }
 
+static bool is_time(const char *string)
+{
+    static const char form[] = "0000-00-00T00:00:00Z";
+    size_t i = 0;
+
+    while (
+        form[i] && (form[i] == '0' ? string[i] >= '0' && string[i] <= '9' : string[i] == form[i]))
+        i++;
+    return !form[i] && !string[i];
+}
+
+const struct codec_rule codec_time_rule = {is_time, "a time such as 2026-01-05T10:30:00Z"};
 const struct codec_rule codec_id_rule = {codec_is_id, "1 to 64 of A-Z a-z 0-9 . _ -"};
 static const struct codec_rule cursor_rule = {is_cursor, "a cursor, 1 to 63 of A-Z a-z 0-9 . _ -"};
 const struct codec_rule codec_endpoint_rule = {

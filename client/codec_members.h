@@ -51,7 +51,8 @@ struct codec_rule {
     const char *wanted; /* what comes after "is not" */
 };
 
-extern const struct codec_rule codec_id_rule, codec_endpoint_rule, codec_address_rule;
+extern const struct codec_rule codec_id_rule, codec_endpoint_rule, codec_address_rule,
+    codec_time_rule;
 
 const json_t *codec_get(const json_t *object, const char *name); /* NULL: absent */
 

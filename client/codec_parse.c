@@ -76,6 +76,9 @@ static int read_node(struct codec_reader *reader, const json_t *node, struct cod
         error = codec_read_object(reader, node, span, "meta", &ret_peer->meta);
     if (!error)
         error = codec_read_object(reader, node, span, "reach", &ret_peer->reach);
+    if (!error)
+        error = codec_read_string(
+            reader, node, "registered_at", &codec_time_rule, false, &ret_peer->registered_at);
     return error;
 }
 

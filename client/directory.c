@@ -48,9 +48,10 @@ static const char *put_string(char **at, const char *string)
 
 static struct record *record_new(const signpost_peer_t *peer)
 {
+    const char *registered_at = peer->registered_at ? peer->registered_at : "";
     size_t size = sizeof(struct record) + strings_size(peer->endpoints, peer->endpoint_count) +
                   strings_size(peer->observed, peer->observed_count) + strlen(peer->id) +
-                  strlen(peer->meta) + strlen(peer->reach) + 3;
+                  strlen(peer->meta) + strlen(peer->reach) + strlen(registered_at) + 4;
     struct record *record = calloc(1, size);
 
     if (!record)
@@ -70,6 +71,7 @@ static struct record *record_new(const signpost_peer_t *peer)
         .observed_count = peer->observed_count,
         .meta = put_string(&at, peer->meta),
         .reach = put_string(&at, peer->reach),
+        .registered_at = put_string(&at, registered_at),
         .stale = peer->stale,
     };
     record->keep_until_ms = INT64_MAX;
@@ -87,6 +89,7 @@ static bool strings_equal(
     return true;
 }
 
+/* A node that an emptied index has just seen again is the same, though registered later. */
 static bool peer_equal(const signpost_peer_t *a, const signpost_peer_t *b)
 {
     return a->stale == b->stale && !strcmp(a->meta, b->meta) && !strcmp(a->reach, b->reach) &&

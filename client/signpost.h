@@ -79,9 +79,10 @@ typedef struct signpost_peer {
     size_t endpoint_count;
     const char *const *observed; /* addresses that an index saw it at */
     size_t observed_count;
-    const char *meta;  /* a JSON object */
-    const char *reach; /* a JSON object */
-    bool stale;        /* every index that listed it is away: it may be gone */
+    const char *meta;          /* a JSON object */
+    const char *reach;         /* a JSON object */
+    const char *registered_at; /* RFC 3339 in UTC by the index's clock; "": not known */
+    bool stale;                /* every index that listed it is away: it may be gone */
 } signpost_peer_t;
 
 typedef enum signpost_peer_event {

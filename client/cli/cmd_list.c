@@ -97,9 +97,10 @@ static const struct option options[] = {
 const struct command cmd_list = {
     .name = "list",
     .usage = "[--filter KEY=VALUE]... [--watch]",
-    .summary = "Show the peers: id, endpoints, observed addresses, meta.",
-    .help = "A table on a terminal; else a line for each peer, its fields separated by tabs and\n"
-            "several values in one by commas. With --json an array. Of several indexes it waits\n"
+    .summary = "Show the peers: id, age, endpoints, observed addresses, meta.",
+    .help = "A table on a terminal; AGE is since it registered. Else a line for each peer: id,\n"
+            "endpoints, observed addresses and meta, separated by tabs, several values in one by\n"
+            "commas. With --json an array. Of several indexes it waits\n"
             "for all, but not longer than a second once the first has answered.",
     .options = options,
     .run = run_list,

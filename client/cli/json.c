@@ -70,6 +70,11 @@ void json_put_peer(FILE *stream, const signpost_peer_t *peer)
     json_put_json(stream, peer->meta);
     fputs(", \"reach\": ", stream);
     json_put_json(stream, peer->reach);
+    fputs(", \"registered_at\": ", stream);
+    if (*peer->registered_at)
+        json_put_text(stream, peer->registered_at);
+    else
+        fputs("null", stream);
     fprintf(stream, ", \"stale\": %s", peer->stale ? "true" : "false");
 }
 

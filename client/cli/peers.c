@@ -6,7 +6,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
+#define AGE_SIZE 16   /* of an age, with NUL */
 #define GAP 2         /* between columns */
 #define META_LEAST 16 /* characters of meta that are shown on however narrow a terminal */
 
@@ -30,9 +32,9 @@ const char *peers_event_name(signpost_peer_event_t event)
 
 /* --- a table --------------------------------------------------------------------------------- */
 
-enum column { ID, ENDPOINTS, OBSERVED, META, COLUMNS };
+enum column { ID, AGE, ENDPOINTS, OBSERVED, META, COLUMNS };
 
-static const char *const headings[COLUMNS] = {"ID", "ENDPOINTS", "OBSERVED", "META"};
+static const char *const headings[COLUMNS] = {"ID", "AGE", "ENDPOINTS", "OBSERVED", "META"};
 
 struct table {
     size_t widths[COLUMNS];
@@ -49,10 +51,36 @@ static void widen(size_t *width, const char *text)
         *width = needed;
 }
 
+/* How long ago it registered, in the largest unit of which it is two: "90s", "5m", "47h", "9d". */
+static void write_age(const signpost_peer_t *peer, char ret_age[AGE_SIZE])
+{
+    static const struct {
+        double seconds;
+        char unit;
+    } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}};
+    struct tm registered = {.tm_isdst = 0};
+
+    ret_age[0] = '\0';
+    if (!strptime(peer->registered_at, "%Y-%m-%dT%H:%M:%SZ", &registered))
+        return;
+    double age_s = difftime(time(NULL), timegm(&registered));
+    if (age_s < 0) /* by another clock than ours */
+        age_s = 0;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (age_s >= 2 * units[i].seconds) {
+            snprintf(ret_age, AGE_SIZE, "%ld%c", (long)(age_s / units[i].seconds), units[i].unit);
+            return;
+        }
+    snprintf(ret_age, AGE_SIZE, "%.0fs", age_s);
+}
+
 static bool measure(const signpost_peer_t *peer, void *user)
 {
     struct table *table = user;
+    char age[AGE_SIZE];
 
+    write_age(peer, age);
+    widen(&table->widths[AGE], age);
     table->peers++;
     widen(&table->widths[ID], peer->id);
     for (size_t i = 0; i < peer->endpoint_count; i++)
@@ -75,6 +103,7 @@ static bool print_rows(const signpost_peer_t *peer, void *user)
 {
     struct table *table = user;
     size_t rows = 1;
+    char age[AGE_SIZE];
 
     if (peer->endpoint_count > rows)
         rows = peer->endpoint_count;
@@ -82,10 +111,12 @@ static bool print_rows(const signpost_peer_t *peer, void *user)
         rows = peer->observed_count;
     if (table->most_rows && table->rows + rows > table->most_rows)
         return false;
+    write_age(peer, age);
     for (size_t i = 0; i < rows; i++) {
         if (peer->stale)
             out_style(stdout, OUT_DIM);
         print_cell(table, ID, i ? "" : peer->id);
+        print_cell(table, AGE, i ? "" : age);
         print_cell(table, ENDPOINTS, i < peer->endpoint_count ? peer->endpoints[i] : "");
         print_cell(table, OBSERVED, i < peer->observed_count ? peer->observed[i] : "");
         if (!i && peer->stale)
@@ -111,7 +142,8 @@ static void print_table(const signpost_t *client, size_t most_rows)
     if (!table.peers)
         return;
     out_terminal_size(&columns, &screen_rows);
-    size_t used = table.widths[ID] + table.widths[ENDPOINTS] + table.widths[OBSERVED] + 3 * GAP;
+    size_t used = table.widths[ID] + table.widths[AGE] + table.widths[ENDPOINTS] +
+                  table.widths[OBSERVED] + 4 * GAP;
     table.widths[META] = columns > used + META_LEAST ? columns - used : META_LEAST;
     out_style(stdout, OUT_BOLD);
     for (int i = 0; i < COLUMNS; i++)

@@ -103,7 +103,9 @@ class TestList(CliCase):
     def test_json_is_one_array(self):
         self.assertEqual(self.succeeds("list", "--json"), "[]\n")
         self.node("a", meta={"n": [1.0, "é"]}, endpoints=["grpc://:1"])
-        self.assertEqual(json.loads(self.succeeds("list", "--json")), [
+        peers = json.loads(self.succeeds("list", "--json"))
+        self.assertRegex(peers[0].pop("registered_at"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        self.assertEqual(peers, [
             {"id": "a", "endpoints": ["grpc://127.0.0.1:1"], "observed": ["127.0.0.1"],
              "meta": {"n": [1.0, "é"]}, "reach": {}, "stale": False}])
 
@@ -207,10 +209,10 @@ class TestTerminal(CliCase):
         self.node("a", endpoints=["grpc://:1", "udp://:2"], meta={"role": "master"})
         self.node("longer")
         lines = self.on_terminal("list").replace("\x1b[1m", "").split("\r\n")
-        self.assertRegex(lines[0], r"^ID      ENDPOINTS           OBSERVED   META")
-        self.assertRegex(lines[1], r'^a       grpc://127.0.0.1:1  127.0.0.1  \{"role": "master"\}')
+        self.assertRegex(lines[0], r"^ID      AGE  ENDPOINTS           OBSERVED   META")
+        self.assertRegex(lines[1], r'^a       \d+s? +grpc://127.0.0.1:1  127.0.0.1  \{"role": "master"\}')
         self.assertRegex(lines[2], r"^ +udp://127.0.0.1:2 +$")
-        self.assertRegex(lines[3], r"^longer +127.0.0.1 +$")
+        self.assertRegex(lines[3], r"^longer  \d+s +127.0.0.1 +$")
         self.assertIn("\x1b[1m", self.on_terminal("list"))
 
     def test_no_color_has_none(self):

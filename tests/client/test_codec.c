@@ -26,7 +26,8 @@ static const char heartbeat[] =
 #define NODE_A                                                                                     \
     "{\"id\":\"master-a\",\"endpoints\":[\"grpc://127.0.0.1:50051\",\"udp://192.168.1.4:4000\"],"  \
     "\"observed\":[\"127.0.0.1\"],\"meta\":{\"role\": \"master\", \"load\":\t12345678901234567890" \
-    ",\n\"}\": \"\\\"]\\\\\"} ,\"reach\":{ },\"age\":0.017,\"expires_in\":29.983}"
+    ",\n\"}\": \"\\\"]\\\\\"} ,\"reach\":{ },\"age\":0.017,"                                       \
+    "\"registered_at\":\"2026-11-21T03:24:56Z\",\"expires_in\":29.983}"
 #define META_A "{\"role\": \"master\", \"load\":\t12345678901234567890,\n\"}\": \"\\\"]\\\\\"}"
 #define NODE_B "{\"id\":\"master-b\",\"endpoints\":[],\"new\":[1,{\"meta\":7}]}"
 #define LIST                                                                                       \
@@ -197,6 +198,7 @@ static void assert_list(const struct codec_list *read)
     assert_string_equal(peer->observed[0], "127.0.0.1");
     assert_string_equal(peer->meta, META_A);
     assert_string_equal(peer->reach, "{ }");
+    assert_string_equal(peer->registered_at, "2026-11-21T03:24:56Z");
     assert_false(peer->stale);
     peer = &read->nodes[1];
     assert_string_equal(peer->id, "master-b");
@@ -452,6 +454,8 @@ static void test_codec_bad_member_is_refused_by_name(void **state)
         {2, META_A, "[]", "`nodes[0].meta` is not an object"},
         {2, META_A, "\"{}\"", "`nodes[0].meta` is not an object"},
         {2, "\"reach\":{ }", "\"reach\":1", "`nodes[0].reach` is not an object"},
+        {2, "2026-11-21T03:24:56Z", "yesterday",
+            "`nodes[0].registered_at` is not a time such as 2026-01-05T10:30:00Z"},
         {2, "[\"x\", \"y.z\"]", "null", "`gone` is missing"},
         {2, "[\"x\", \"y.z\"]", "[\"x\",{}]", "`gone` has an item that is not 1 to 64"},
         {3, "\"heartbeat_after\"", "\"x\"", "`heartbeat_after` is missing"},
