@@ -204,20 +204,15 @@ static void restart_or_fail(struct session *session, int64_t now_ms)
 
 static void become_connected(struct session *session, int64_t now_ms)
 {
-    unsigned serial = session->serial;
-
-    if (session->state == SESSION_ANSWER_SENT) {
-        if (!session_enter(session, SESSION_CONNECTING, "", false))
-            return;
-        serial = session->serial;
-    }
+    if (session->state == SESSION_ANSWER_SENT &&
+        !session_enter(session, SESSION_CONNECTING, "", false))
+        return;
     session->restarted = session->waiting = session->wanted = false;
     session->retries = 0;
     session_set_timer(session, STAGE, INT64_MAX);
     session_set_timer(session, ATTEMPT, INT64_MAX);
     session_set_timer(session, CLEANUP, now_ms + SESSION_CLEANUP_MS);
-    if (session->serial == serial)
-        session_enter(session, SESSION_CONNECTED, "", false);
+    session_enter(session, SESSION_CONNECTED, "", false);
 }
 
 void session_begin_connecting(struct session *session, int64_t now_ms)
