@@ -210,7 +210,7 @@ class TestTerminal(CliCase):
         self.node("longer")
         lines = self.on_terminal("list").replace("\x1b[1m", "").split("\r\n")
         self.assertRegex(lines[0], r"^ID      AGE  ENDPOINTS           OBSERVED   META")
-        self.assertRegex(lines[1], r'^a       \d+s? +grpc://127.0.0.1:1  127.0.0.1  \{"role": "master"\}')
+        self.assertRegex(lines[1], r'^a       \d+s +grpc://127.0.0.1:1  127.0.0.1  \{"role": "master"\}')
         self.assertRegex(lines[2], r"^ +udp://127.0.0.1:2 +$")
         self.assertRegex(lines[3], r"^longer  \d+s +127.0.0.1 +$")
         self.assertIn("\x1b[1m", self.on_terminal("list"))
