@@ -10,7 +10,8 @@
  *
  * Ownership: what is passed in is copied or borrowed until the call returns; what a callback is
  * given is borrowed until it returns. No callback comes from inside a call, those of
- * signpost_peers() excepted. A callback may call any function here, signpost_stop() included.
+ * signpost_peers() and of sessions excepted. A callback may call any function here, signpost_stop()
+ * included.
  *
  * Errors: functions return 0 or a negative enum signpost_error; results go through `ret_x`, which
  * is left alone on failure.
@@ -56,7 +57,11 @@ SIGNPOST_API const char *signpost_version(void);
     X(UNKNOWN_PEER, -10, "no index knows that peer now")                                           \
     X(EXPIRED, -11, "the message was not taken in time")                                           \
     X(REPLACED, -12, "another process runs under this identity")                                   \
-    X(FULL, -13, "too much is waiting already")
+    X(FULL, -13, "too much is waiting already")                                                    \
+    X(NO_PATH, -14, "no way to the peer was found")                                                \
+    X(PEER_REFUSED, -15, "the peer does not want to")                                              \
+    X(CANCELLED, -16, "it was called off")                                                         \
+    X(ADDRESS, -17, "that address and port cannot be listened on")
 
 enum signpost_error {
     SIGNPOST_OK = 0,
@@ -132,6 +137,41 @@ typedef enum signpost_log_level {
     SIGNPOST_LOG_DEBUG
 } signpost_log_level_t;
 
+/* --- sessions -------------------------------------------------------------------------------- */
+
+/* How a peer and we come to a connection that the application makes: WebRTC, or any other that has
+ * descriptions and candidates. docs/sessions.md has the states, the limits and the reasons. There
+ * is one for each peer and kind; it is good until on_state says that it has ended. */
+typedef struct signpost_session signpost_session_t;
+
+/* What the application does for its sessions. They may come from inside a function of sessions. */
+typedef struct signpost_session_events {
+    /* A peer calls: signpost_session_accept() or signpost_session_refuse(), now or later. NULL: all
+     * calls are refused. */
+    void (*on_call)(signpost_session_t *session, void *user);
+    /* Make an offer, or where there is an `offer` (SDP) the answer to it, and say it with
+     * signpost_session_describe(), now or later. Generation 0 is a new connection, any other
+     * restarts ICE. */
+    void (*on_describe)(
+        signpost_session_t *session, unsigned generation, const char *offer, void *user);
+    void (*on_answer)(
+        signpost_session_t *session, unsigned generation, const char *answer, void *user);
+    /* The peer's: an RTCIceCandidateInit in JSON; NULL: there are no more of this generation. */
+    void (*on_candidate)(signpost_session_t *session, const char *candidate, void *user);
+    /* What there is of a connection is of no more use: close it. */
+    void (*on_drop)(signpost_session_t *session, void *user);
+    /* `state` is a name from docs/sessions.md; `reason` a sentence for people, or "". May be
+     * NULL. */
+    void (*on_state)(
+        signpost_session_t *session, const char *state, const char *reason, bool ended, void *user);
+} signpost_session_events_t;
+
+typedef enum signpost_link {
+    SIGNPOST_LINK_CONNECTED,
+    SIGNPOST_LINK_DISCONNECTED, /* it may come back by itself */
+    SIGNPOST_LINK_FAILED
+} signpost_link_t;
+
 /* --- a client -------------------------------------------------------------------------------- */
 
 #define SIGNPOST_SECRET_SIZE 32
@@ -161,6 +201,7 @@ typedef struct signpost_config {
     /* Each may be NULL. */
     void (*on_peer)(
         signpost_t *client, signpost_peer_event_t event, const signpost_peer_t *peer, void *user);
+    /* Not those of sessions and direct connections, which the client itself answers. */
     void (*on_message)(signpost_t *client, const signpost_message_t *message, void *user);
     /* A message that was queued or handed came to nothing: `reason` is SIGNPOST_ERROR_EXPIRED, or
      * SIGNPOST_ERROR_UNKNOWN_PEER where the peer has left. */
@@ -168,6 +209,7 @@ typedef struct signpost_config {
         const char *session, const char *type, int reason, void *user);
     void (*on_index)(signpost_t *client, const signpost_index_status_t *status, void *user);
     void (*on_log)(signpost_log_level_t level, const char *text, void *user);
+    const signpost_session_events_t *sessions; /* NULL: none */
     void *user;
 } signpost_config_t;
 
@@ -212,6 +254,111 @@ typedef void (*signpost_sent_cb)(
 SIGNPOST_API int signpost_send(signpost_t *client, const char *to, const char *session,
     const char *type, const char *body, size_t body_size, unsigned ttl_s, char ret_id[37],
     signpost_sent_cb sent, void *user);
+
+/* --- sessions: what an application wants of them --------------------------------------------- */
+
+/* Calls a peer. `kind` NULL: "webrtc"; any other but "direct" is the application's own. Where there
+ * is a session already it is that one. SIGNPOST_ERROR_INVALID: not without config.sessions;
+ * SIGNPOST_ERROR_FULL: too many sessions. */
+SIGNPOST_API int signpost_call(
+    signpost_t *client, const char *peer, const char *kind, signpost_session_t **ret_session);
+
+/* Where it makes no sense in the session's present state nothing happens. */
+SIGNPOST_API void signpost_session_accept(signpost_session_t *session);
+SIGNPOST_API void signpost_session_refuse(signpost_session_t *session, bool busy);
+SIGNPOST_API int signpost_session_describe(signpost_session_t *session, const char *sdp);
+/* A local candidate: an RTCIceCandidateInit in JSON; NULL: there are no more. */
+SIGNPOST_API int signpost_session_candidate(signpost_session_t *session, const char *candidate);
+SIGNPOST_API void signpost_session_link(signpost_session_t *session, signpost_link_t link);
+SIGNPOST_API void signpost_session_close(signpost_session_t *session); /* gives up, or hangs up */
+
+SIGNPOST_API const char *signpost_session_peer(const signpost_session_t *session);
+SIGNPOST_API const char *signpost_session_kind(const signpost_session_t *session);
+SIGNPOST_API signpost_t *signpost_session_client(const signpost_session_t *session);
+SIGNPOST_API void signpost_session_set_data(signpost_session_t *session, void *data);
+SIGNPOST_API void *signpost_session_data(const signpost_session_t *session); /* NULL: none set */
+
+/* --- direct connections ---------------------------------------------------------------------- */
+
+typedef enum signpost_path {
+    SIGNPOST_PATH_DIRECT,
+    SIGNPOST_PATH_LAN,     /* by a private address, behind the same router */
+    SIGNPOST_PATH_REVERSED /* the one that was asked has dialled */
+} signpost_path_t;
+
+SIGNPOST_API const char *signpost_path_name(
+    signpost_path_t path); /* "direct", "lan", ...; static */
+
+/* A TCP connection to a peer. Of what the peer sends nothing was read yet. */
+typedef struct signpost_connection {
+    const char *peer;   /* its id; proved, except where `scheme` was a service's own */
+    const char *local;  /* "192.0.2.7:50051", "[2001:db8::7]:50051" */
+    const char *remote; /* likewise */
+    signpost_path_t path;
+    bool called;      /* the peer asked for it */
+    unsigned rtt_us;  /* round trip as the kernel measured it so far, in microseconds; 0: unknown */
+    unsigned took_ms; /* since it was asked for, here or by the peer */
+    int fd;           /* non-blocking, closed on exec; the application's own from now on */
+} signpost_connection_t;
+
+/* Puts it into a `tcp` that it initialises. 0, or an error of libuv's: then `fd` is closed, and
+ * `tcp`, where that was initialised, closes. */
+SIGNPOST_API int signpost_connection_open(
+    const signpost_connection_t *connection, uv_loop_t *loop, uv_tcp_t *tcp);
+
+typedef void (*signpost_connection_cb)(
+    signpost_t *client, const signpost_connection_t *connection, void *user);
+
+/* Takes connections of peers, on a port that is announced as an endpoint with the scheme
+ * "signpost": at the address that the indexes see and at the private ones of this machine. `host`
+ * is an address of it, NULL: all. `port` 0: one that is free. `on_connection` may be NULL where
+ * there is a mesh. Once for a client. SIGNPOST_ERROR_ADDRESS. */
+SIGNPOST_API int signpost_listen(signpost_t *client, const char *host, uint16_t port,
+    signpost_connection_cb on_connection, void *user);
+SIGNPOST_API uint16_t signpost_port(const signpost_t *client); /* 0: it does not listen */
+
+/* `connection` where `error` is 0; else `reason` is a sentence for people. */
+typedef void (*signpost_connected_cb)(signpost_t *client, const char *peer, int error,
+    const char *reason, const signpost_connection_t *connection, void *user);
+
+/* Connects to a peer that listens: its addresses are tried side by side, and where none leads there
+ * it is asked to dial us, if we listen too. Each knows the other when it is done. With a `scheme`
+ * (NULL: "signpost") it is an endpoint of that scheme, connected to as it is. `connected` is called
+ * exactly once, not before this returns; of several for one peer one after the other.
+ * `ret_request` may be NULL. SIGNPOST_ERROR_FULL: too many at once. */
+SIGNPOST_API int signpost_connect(signpost_t *client, const char *peer, const char *scheme,
+    signpost_connected_cb connected, void *user, uint64_t *ret_request);
+
+/* Calls it off: `connected` comes with SIGNPOST_ERROR_CANCELLED, from the loop, if it has not come
+ * yet. */
+SIGNPOST_API void signpost_connect_cancel(signpost_t *client, uint64_t request);
+
+/* --- a mesh ---------------------------------------------------------------------------------- */
+
+/* Keeps one direct connection to each peer, or to some of them. The application has the sockets and
+ * says when one has ended; the mesh connects again. When the indexes are away nothing happens to
+ * the connections that are there. */
+typedef struct signpost_mesh signpost_mesh_t;
+
+typedef struct signpost_mesh_config {
+    unsigned neighbours;   /* at most so many connections, 2 or more; 0: one to each peer */
+    unsigned dead_after_s; /* a connection on which nothing gets through ends; 0: 15 */
+    /* A connection that is there, the only one to this peer. */
+    void (*on_link)(signpost_mesh_t *mesh, const signpost_connection_t *connection, void *user);
+    /* The connection to this peer is of no more use: close it. Either it was replaced (on_link
+     * follows), our address is gone, or it is not wanted any more; `reason` says which. */
+    void (*on_unlink)(signpost_mesh_t *mesh, const char *peer, const char *reason, void *user);
+    /* It did not come about; the mesh tries again. May be NULL. */
+    void (*on_trouble)(signpost_mesh_t *mesh, const char *peer, const char *reason, void *user);
+    void *user;
+} signpost_mesh_config_t;
+
+/* One for a client, which listens. It ends with the client, without another callback. */
+SIGNPOST_API int signpost_mesh_start(
+    signpost_t *client, const signpost_mesh_config_t *config, signpost_mesh_t **ret_mesh);
+
+/* The application's connection to this peer has ended, and the application has closed it. */
+SIGNPOST_API void signpost_mesh_lost(signpost_mesh_t *mesh, const char *peer);
 
 #ifdef __cplusplus
 }
