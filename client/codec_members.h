@@ -46,6 +46,9 @@ int codec_refuse_syntax(const json_error_t *syntax, char *ret_detail);
 size_t codec_measure_control(const char *at);
 bool codec_is_id(const char *string);
 
+/* Control characters become spaces; what is cut is cut between two characters. */
+void codec_copy_sentence(const char *string, char *ret_sentence, size_t size);
+
 struct codec_rule {
     bool (*holds)(const char *string);
     const char *wanted; /* what comes after "is not" */
