@@ -67,3 +67,12 @@ bool codec_is_json(const char *text, size_t size)
     json_decref(root);
     return is_json;
 }
+
+bool codec_is_text(const char *text, size_t most)
+{
+    json_t *string = strlen(text) <= most ? json_string(text) : NULL;
+    bool is_text = string != NULL;
+
+    json_decref(string);
+    return is_text;
+}

@@ -91,6 +91,8 @@ bool codec_parse_problem(const char *text, size_t size, struct codec_problem *re
 /* Is it one JSON object? */
 bool codec_is_object(const char *text);
 bool codec_is_json(const char *text, size_t size);
+bool codec_is_text(const char *text, size_t most); /* UTF-8, of at most so many bytes */
+bool codec_is_id(const char *text);                /* 1 to 64 of A-Z a-z 0-9 . _ - */
 
 /* Has the object at its top level every "key=value" of `filters` (ended by NULL)? Strings are
  * compared as they are, numbers, true, false and null by their JSON text. */
