@@ -55,7 +55,7 @@ struct signpost {
     struct outbox *outbox;
     struct sessions *sessions;
     struct direct *direct;
-    struct signpost_mesh *mesh;           /* NULL: none */
+    struct signpost_mesh *mesh;  /* NULL: none */
     struct addresses *addresses; /* NULL: changes are not seen */
     struct seen *seen;
     uv_timer_t timer; /* of the directory */

@@ -238,9 +238,12 @@ static void on_state(void *user, enum session_state state, const char *reason, b
     call_off(session);
     free(session->data);
     session->data = NULL;
-    if (!handed_over)
-        direct_fail_request(session->client->direct, session->peer,
-            session->error ? session->error : SIGNPOST_ERROR_NO_PATH, text);
+    if (handed_over)
+        return;
+    direct_fail_request(session->client->direct, session->peer,
+        session->error ? session->error : SIGNPOST_ERROR_NO_PATH, text);
+    if (session->client->mesh)
+        mesh_missed(session->client->mesh, session->peer);
 }
 
 const struct session_actions direct_actions = {

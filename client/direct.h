@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 
 struct direct;
-struct signpost_mesh;
 
 int direct_new(signpost_t *client, struct direct **ret_direct);
 void direct_stop(struct direct *direct);  /* every request fails with STOPPED, from the loop */
@@ -20,8 +19,5 @@ void direct_close(struct direct *direct); /* frees it once its handles are close
 void direct_addresses_changed(struct direct *direct);
 
 bool direct_is_own(const signpost_t *client, const struct sockaddr_storage *address);
-
-/* The mesh gets what peers ask for. NULL: not any more. */
-void direct_set_mesh(struct direct *direct, struct signpost_mesh *mesh);
 
 #endif

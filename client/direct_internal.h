@@ -39,7 +39,6 @@ struct direct {
     struct request *requests; /* the oldest first */
     size_t request_count;
     uint64_t last_id;
-    struct signpost_mesh *mesh;
     bool closed;
     /* Where we listen. */
     struct listener *listener;

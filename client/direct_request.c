@@ -109,8 +109,8 @@ void direct_deliver(struct direct *direct, struct request *request, const char *
                 direct->client, peer, SIGNPOST_ERROR_STOPPED, "", NULL, request->user);
     } else if (request) {
         request->connected(direct->client, peer, 0, "", &connection, request->user);
-    } else if (direct->mesh) {
-        mesh_called(direct->mesh, &connection);
+    } else if (direct->client->mesh) {
+        mesh_called(direct->client->mesh, &connection);
     } else if (direct->on_connection && called) {
         direct->on_connection(direct->client, &connection, direct->user);
     } else {
@@ -123,8 +123,8 @@ enum direct_answer direct_answer_to(const struct direct *direct, const char *pee
 {
     if (direct_has_request(direct, peer))
         return DIRECT_YES;
-    if (direct->mesh)
-        return mesh_accepts(direct->mesh, peer) ? DIRECT_YES : DIRECT_BUSY;
+    if (direct->client->mesh)
+        return mesh_accepts(direct->client->mesh, peer) ? DIRECT_YES : DIRECT_BUSY;
     return direct->on_connection ? DIRECT_YES : DIRECT_NO;
 }
 
@@ -366,9 +366,4 @@ void direct_close(struct direct *direct)
         listener_close(direct->listener, on_listener_closed, direct);
     else
         on_listener_closed(direct);
-}
-
-void direct_set_mesh(struct direct *direct, struct signpost_mesh *mesh)
-{
-    direct->mesh = mesh;
 }
