@@ -301,7 +301,7 @@ static void batch_later(struct session *session, int64_t now_ms)
 
 void session_candidate(struct session *session, const char *candidate, int64_t now_ms)
 {
-    if (!session->live || session->direct)
+    if (!session->live)
         return;
     session_append(&session->local, candidate, true);
     batch_later(session, now_ms);
@@ -309,7 +309,7 @@ void session_candidate(struct session *session, const char *candidate, int64_t n
 
 void session_candidates_end(struct session *session, int64_t now_ms)
 {
-    if (!session->live || session->direct)
+    if (!session->live)
         return;
     session->local_end = true;
     batch_later(session, now_ms);

@@ -219,13 +219,13 @@ static const struct session_actions actions = {
 static void begin(struct world *world)
 {
     struct node *a = &world->nodes[0], *b = &world->nodes[1];
-    bool calm = world->conditions->calm;
+    bool sure = world->conditions->calm;
 
     for (struct node *node = a; node <= b; node++) {
-        node->listens = calm || pair_chance(world, 80);
+        node->listens = sure || pair_chance(world, 80);
         node->reachable = node->listens && pair_chance(world, 60);
     }
-    if (calm && !a->reachable)
+    if (sure && !a->reachable)
         b->reachable = true;
     for (struct node *node = a; node <= b; node++)
         node->blind = !node->peer->reachable && pair_chance(world, 50);
