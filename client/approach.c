@@ -108,17 +108,6 @@ bool approach_makes_sense(const signpost_t *client, const signpost_peer_t *peer,
     return choice.count > 0;
 }
 
-bool approach_is_lan(
-    const signpost_t *client, const char *peer, const struct sockaddr_storage *address)
-{
-    signpost_peer_t record;
-
-    if (!endpoint_is_private(address))
-        return false;
-    return signpost_find(client, peer, &record) ||
-           !is_among(address, record.observed, record.observed_count);
-}
-
 /* --- the ways there, in turn ----------------------------------------------------------------- */
 
 static void explain(struct approach *approach, const char *reason)

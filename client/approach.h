@@ -32,8 +32,4 @@ void approach_cancel(struct approach *approach); /* NULL is fine; not from insid
 bool approach_makes_sense(
     const signpost_t *client, const signpost_peer_t *peer, const char *scheme);
 
-/* Is this the address of a neighbour: a private one that no index sees the peer at? */
-bool approach_is_lan(
-    const signpost_t *client, const char *peer, const struct sockaddr_storage *address);
-
 #endif

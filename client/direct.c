@@ -79,12 +79,14 @@ static void hand_over(struct signpost_session *session, int fd, bool private, si
 void direct_take_guest(int fd, const char *peer, void *ticket_user, void *user)
 {
     struct signpost_session *session = ticket_user;
-    struct sockaddr_storage remote;
+    struct sockaddr_storage remote, seen;
     socklen_t size = sizeof remote;
     bool private = !getpeername(fd, (struct sockaddr *)&remote, &size) &&
-                   approach_is_lan(session->client, peer, &remote);
+                   endpoint_is_private(&remote) &&
+                   !(endpoint_parse_address(session->from, &seen) &&
+                       endpoint_same_address(&remote, &seen));
 
-    (void)user;
+    (void)peer, (void)user;
     hand_over(session, fd, private,
         session_is_caller(session->machine) ? SIGNPOST_PATH_REVERSED : SIGNPOST_PATH_DIRECT);
 }
