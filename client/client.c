@@ -1,5 +1,9 @@
 #include "client.h"
 
+#include "direct.h"
+#include "mesh.h"
+#include "sessions.h"
+
 #include <nettle/sha2.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -66,11 +70,7 @@ static void client_free(signpost_t *client)
     for (size_t i = 0; i < client->string_count; i++)
         free(client->strings[i]);
     free(client->strings);
-    for (char **at = client->endpoints; at && *at; at++)
-        free(*at);
-    free(client->endpoints);
-    free(client->meta);
-    free(client->reach);
+    record_free(client);
     free(client->links);
     free(client->seen);
     directory_free(client->directory);
@@ -94,7 +94,11 @@ void client_release(signpost_t *client)
 static void on_peer(signpost_peer_event_t event, const signpost_peer_t *peer, void *user)
 {
     signpost_t *client = user;
-    if (client->config.on_peer && !client->stopping)
+    if (client->stopping)
+        return;
+    if (client->mesh)
+        mesh_peer(client->mesh, event, peer);
+    if (client->config.on_peer)
         client->config.on_peer(client, event, peer, client->config.user);
 }
 
@@ -134,12 +138,12 @@ void client_take_message(signpost_t *client, const struct codec_message *message
     if (client->stopping || was_seen(client->seen, &message->message))
         return;
     if (!message->is_undeliverable) {
-        if (config->on_message)
+        if (!sessions_take(client->sessions, &message->message) && config->on_message)
             config->on_message(client, &message->message, config->user);
         return;
     }
     const struct codec_undeliverable *about = &message->undeliverable;
-    if (config->on_undeliverable)
+    if (!sessions_take_undeliverable(client->sessions, about) && config->on_undeliverable)
         config->on_undeliverable(
             client, about->id, about->to, about->session, about->type, about->reason, config->user);
 }
@@ -150,6 +154,10 @@ void client_addresses_changed(signpost_t *client)
     for (size_t i = 0; i < client->link_count && !client->stopping; i++)
         link_nudge(client->links[i]);
     http_renew(client->http);
+    if (!client->stopping)
+        direct_addresses_changed(client->direct);
+    if (!client->stopping && client->mesh)
+        mesh_addresses_changed(client->mesh);
 }
 
 static void on_directory_due(uv_timer_t *timer)
@@ -191,67 +199,6 @@ static const char *keep_string(signpost_t *client, const char *string, int *erro
     return copy;
 }
 
-static size_t list_length(const char *const *list)
-{
-    size_t length = 0;
-    while (list && list[length])
-        length++;
-    return length;
-}
-
-static char **copy_list(const char *const *list)
-{
-    size_t length = list_length(list);
-    char **copy = calloc(length + 1, sizeof *copy);
-
-    for (size_t i = 0; copy && i < length; i++) {
-        copy[i] = strdup(list[i]);
-        if (copy[i])
-            continue;
-        while (i--)
-            free(copy[i]);
-        free(copy);
-        return NULL;
-    }
-    return copy;
-}
-
-static void free_list(char **list)
-{
-    for (char **at = list; at && *at; at++)
-        free(*at);
-    free(list);
-}
-
-static int set_record(
-    signpost_t *client, const char *const *endpoints, const char *meta, const char *reach)
-{
-    char **new_endpoints = endpoints ? copy_list(endpoints) : NULL;
-    char *new_meta = meta ? strdup(meta) : NULL;
-    char *new_reach = reach ? strdup(reach) : NULL;
-
-    if ((endpoints && !new_endpoints) || (meta && !new_meta) || (reach && !new_reach)) {
-        free_list(new_endpoints);
-        free(new_meta);
-        free(new_reach);
-        return SIGNPOST_ERROR_NO_MEMORY;
-    }
-    if (new_endpoints) {
-        free_list(client->endpoints);
-        client->endpoints = new_endpoints;
-    }
-    if (new_meta) {
-        free(client->meta);
-        client->meta = new_meta;
-    }
-    if (new_reach) {
-        free(client->reach);
-        client->reach = new_reach;
-    }
-    client->version++;
-    return 0;
-}
-
 /* Paths are put behind it, so that nothing may end it. */
 static bool is_base_url(const char *url)
 {
@@ -271,10 +218,10 @@ static bool is_key(const char *key)
 
 static bool is_valid(const signpost_config_t *config)
 {
-    size_t indexes = list_length(config->indexes);
+    size_t indexes = record_length(config->indexes);
 
-    if (!indexes || indexes > CLIENT_INDEXES_MAX || list_length(config->filters) > 8 ||
-        list_length(config->endpoints) > 10)
+    if (!indexes || indexes > CLIENT_INDEXES_MAX || record_length(config->filters) > 8 ||
+        record_length(config->endpoints) > 10)
         return false;
     for (size_t i = 0; i < indexes; i++)
         if (!is_base_url(config->indexes[i]))
@@ -305,7 +252,7 @@ static int copy_config(signpost_t *client, const signpost_config_t *config)
     client->config.meta = client->config.reach = client->config.id = NULL;
     client->config.filters = NULL;
     if (config->filters) {
-        size_t count = list_length(config->filters);
+        size_t count = record_length(config->filters);
         const char **filters = calloc(count + 1, sizeof *filters);
         if (!filters)
             return SIGNPOST_ERROR_NO_MEMORY;
@@ -316,6 +263,10 @@ static int copy_config(signpost_t *client, const signpost_config_t *config)
     }
     if (error)
         return error;
+    if (config->sessions) {
+        client->events = *config->sessions;
+        client->config.sessions = &client->events;
+    }
     if (config->secret)
         memcpy(client->secret, config->secret, SIGNPOST_SECRET_SIZE);
     else if (secret_random(client->secret, SIGNPOST_SECRET_SIZE))
@@ -324,7 +275,7 @@ static int copy_config(signpost_t *client, const signpost_config_t *config)
         snprintf(client->id, sizeof client->id, "%s", config->id);
     else
         secret_id(client->secret, client->id);
-    return set_record(client, config->endpoints ? config->endpoints : none,
+    return record_set(client, config->endpoints ? config->endpoints : none,
         config->meta ? config->meta : "{}", config->reach ? config->reach : "{}");
 }
 
@@ -348,6 +299,13 @@ static void client_close(signpost_t *client)
         link_close(client->links[i]);
     client->link_count = 0;
     addresses_close(client->addresses);
+    if (client->mesh)
+        mesh_close(client->mesh);
+    client->mesh = NULL;
+    if (client->direct)
+        direct_close(client->direct);
+    if (client->sessions)
+        sessions_close(client->sessions);
     if (client->outbox)
         outbox_close(client->outbox);
     if (client->http) {
@@ -381,7 +339,7 @@ int signpost_start(uv_loop_t *loop, const signpost_config_t *config, signpost_t 
     uv_timer_init(loop, &client->timer);
     client->timer.data = client;
     client_hold(client);
-    size_t indexes = list_length(config->indexes);
+    size_t indexes = record_length(config->indexes);
     client->links = calloc(indexes, sizeof(struct link *));
     client->seen = calloc(1, sizeof *client->seen);
     client->directory = directory_new(indexes, on_peer, client);
@@ -390,6 +348,10 @@ int signpost_start(uv_loop_t *loop, const signpost_config_t *config, signpost_t 
         error = http_new(loop, client->config.ca_file, &client->http);
     if (!error)
         error = outbox_new(client, &client->outbox);
+    if (!error)
+        error = sessions_new(client, &client->sessions);
+    if (!error)
+        error = direct_new(client, &client->direct);
     for (size_t i = 0; !error && i < indexes; i++) {
         error = link_new(client, i, config->indexes[i], &client->links[i]);
         client->link_count += !error;
@@ -428,6 +390,10 @@ void signpost_stop(signpost_t *client, void (*stopped)(void *user), void *user)
     client->stopped = stopped;
     client->stopped_user = user;
     client->leaving = client->link_count;
+    if (client->mesh)
+        mesh_stop(client->mesh);
+    sessions_stop(client->sessions);
+    direct_stop(client->direct);
     outbox_stop(client->outbox);
     for (size_t i = 0; i < client->link_count; i++)
         link_leave(client->links[i], on_left);
@@ -439,20 +405,6 @@ void signpost_stop(signpost_t *client, void (*stopped)(void *user), void *user)
 const char *signpost_id(const signpost_t *client)
 {
     return client->id;
-}
-
-int signpost_update(
-    signpost_t *client, const char *const *endpoints, const char *meta, const char *reach)
-{
-    if (list_length(endpoints) > 10 || (meta && !codec_is_object(meta)) ||
-        (reach && !codec_is_object(reach)))
-        return SIGNPOST_ERROR_INVALID;
-    if (client->stopping)
-        return SIGNPOST_ERROR_STOPPED;
-    int error = set_record(client, endpoints, meta, reach);
-    for (size_t i = 0; !error && i < client->link_count; i++)
-        link_update(client->links[i]);
-    return error;
 }
 
 void signpost_peers(

@@ -23,6 +23,9 @@
 struct link;
 struct outbox;
 struct addresses;
+struct sessions;
+struct direct;
+struct signpost_mesh;
 
 /* Remembers which messages were handed over, so that repeats are dropped. */
 #define CLIENT_SEEN_MAX 1024
@@ -38,7 +41,9 @@ struct signpost {
     signpost_config_t config;  /* strings are the client's own */
     char **strings;            /* which, to be freed */
     size_t string_count;
-    char **endpoints; /* of the node, ended by NULL */
+    signpost_session_events_t events; /* what config.sessions points to */
+    char **endpoints; /* of the node, ended by NULL: the application's and the listener's */
+    char **own_endpoints, **announced;
     char *meta, *reach;
     unsigned version; /* of these three: counts updates */
     char id[65];
@@ -48,6 +53,9 @@ struct signpost {
     struct link **links;
     size_t link_count;
     struct outbox *outbox;
+    struct sessions *sessions;
+    struct direct *direct;
+    struct signpost_mesh *mesh;  /* NULL: none */
     struct addresses *addresses; /* NULL: changes are not seen */
     struct seen *seen;
     uv_timer_t timer; /* of the directory */
@@ -82,6 +90,18 @@ void client_addresses_changed(signpost_t *client);
 /* A handle of the client that it closes when it stops counts itself in and out. */
 void client_hold(signpost_t *client);
 void client_release(signpost_t *client);
+
+/* --- record.c: the node's own record --------------------------------------------------------- */
+
+size_t record_length(const char *const *list); /* of a list that NULL ends; NULL is none */
+
+/* What is NULL stays as it is. */
+int record_set(
+    signpost_t *client, const char *const *endpoints, const char *meta, const char *reach);
+
+/* What the listener announces behind the application's own endpoints, as far as there is room. */
+int record_announce(signpost_t *client, const char *const *endpoints);
+void record_free(signpost_t *client);
 
 /* --- link.c: one index ----------------------------------------------------------------------- */
 

@@ -13,8 +13,7 @@ void codec_free(struct codec_reply *reply)
 
 /* --- problems -------------------------------------------------------------------------------- */
 
-/* Control characters become spaces; what is cut is cut between two characters. */
-static void copy_sentence(const char *string, char *ret_sentence, size_t size)
+void codec_copy_sentence(const char *string, char *ret_sentence, size_t size)
 {
     size_t length = 0;
 
@@ -41,7 +40,7 @@ bool codec_parse_problem(const char *text, size_t size, struct codec_problem *re
         detail = json_string_value(codec_get(root, "title"));
     if (is_problem) {
         snprintf(ret_problem->code, sizeof ret_problem->code, "%s", code);
-        copy_sentence(detail ? detail : "", ret_problem->detail, sizeof ret_problem->detail);
+        codec_copy_sentence(detail ? detail : "", ret_problem->detail, sizeof ret_problem->detail);
         ret_problem->register_again = action && strcmp(action, "register") == 0;
     }
     json_decref(root);
@@ -67,4 +66,13 @@ bool codec_is_json(const char *text, size_t size)
 
     json_decref(root);
     return is_json;
+}
+
+bool codec_is_text(const char *text, size_t most)
+{
+    json_t *string = strlen(text) <= most ? json_string(text) : NULL;
+    bool is_text = string != NULL;
+
+    json_decref(string);
+    return is_text;
 }

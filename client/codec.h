@@ -63,7 +63,14 @@ struct codec_reply {
 };
 
 /* What kind of reply is expected: other members than those it needs are ignored. */
-enum codec_kind { CODEC_REGISTERED, CODEC_HEARTBEAT, CODEC_LIST, CODEC_EVENTS, CODEC_SENT };
+enum codec_kind {
+    CODEC_REGISTERED,
+    CODEC_HEARTBEAT,
+    CODEC_LIST,
+    CODEC_NODE, /* of GET /nodes/{id}: a list of this one, without a cursor */
+    CODEC_EVENTS,
+    CODEC_SENT
+};
 
 /* SIGNPOST_ERROR_PROTOCOL where a member that the kind needs is missing or wrong, with a sentence
  * in `ret_detail`; SIGNPOST_ERROR_NO_MEMORY. What is returned is to be freed with codec_free(). A
@@ -84,6 +91,8 @@ bool codec_parse_problem(const char *text, size_t size, struct codec_problem *re
 /* Is it one JSON object? */
 bool codec_is_object(const char *text);
 bool codec_is_json(const char *text, size_t size);
+bool codec_is_text(const char *text, size_t most); /* UTF-8, of at most so many bytes */
+bool codec_is_id(const char *text);                /* 1 to 64 of A-Z a-z 0-9 . _ - */
 
 /* Has the object at its top level every "key=value" of `filters` (ended by NULL)? Strings are
  * compared as they are, numbers, true, false and null by their JSON text. */
@@ -96,5 +105,31 @@ char *codec_heartbeat(const char *const *endpoints, const char *meta, const char
 char *codec_message(const char *id, const char *session, const char *type, const char *body,
     size_t body_size, unsigned ttl_s);
 char *codec_events(const char *since, const char *after, unsigned wait_s, unsigned limit);
+
+/* --- bodies of a session's messages (docs/sessions.md) --------------------------------------- */
+
+#define CODEC_KIND_SIZE 33 /* 1 to 32 of a-z 0-9 . _ - and NUL */
+
+/* What a body says. `payload` is, by the type of the message: of a knock what is wanted ("accept"
+ * or "dial", else ""); of a ready its secret and then its endpoints, each ended by a newline (else
+ * ""); the SDP; the candidates, each compact and ended by a newline; the reason of a bye. */
+struct codec_signal {
+    char kind[CODEC_KIND_SIZE]; /* of knock and ready; else "" */
+    unsigned gen;
+    bool end;
+    char *payload; /* codec_free_signal() */
+};
+
+/* SIGNPOST_ERROR_PROTOCOL where a peer sent what makes no sense; SIGNPOST_ERROR_NO_MEMORY. */
+int codec_parse_signal(
+    const char *type, const char *body, size_t size, struct codec_signal *ret_signal);
+void codec_free_signal(struct codec_signal *signal);
+
+/* The way back; NULL where memory is out, or a candidate is no JSON object; free() it. */
+char *codec_signal(const char *type, const struct codec_signal *signal);
+
+/* An object in one line, as the payload has candidates; NULL: it is none. free() it. */
+char *codec_compact_object(const char *text);
+bool codec_is_kind(const char *text);
 
 #endif

@@ -44,7 +44,9 @@ int codec_refuse_syntax(const json_error_t *syntax, char *ret_detail);
 
 /* The bytes of the control character that starts there (C0, DEL, or C1 in UTF-8); 0: it is none. */
 size_t codec_measure_control(const char *at);
-bool codec_is_id(const char *string);
+
+/* Control characters become spaces; what is cut is cut between two characters. */
+void codec_copy_sentence(const char *string, char *ret_sentence, size_t size);
 
 struct codec_rule {
     bool (*holds)(const char *string);

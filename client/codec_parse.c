@@ -108,6 +108,19 @@ static int read_nodes(struct codec_reader *reader, const json_t *list, struct co
     return 0;
 }
 
+/* The reply is the node itself. */
+static int read_one(struct codec_reader *reader, const json_t *root, struct codec_span span,
+    struct codec_reply *ret_reply)
+{
+    signpost_peer_t *node = codec_take(reader, 1, sizeof *node);
+
+    if (!node)
+        return codec_refuse_memory(reader->detail);
+    ret_reply->list.nodes = node;
+    ret_reply->list.node_count = 1;
+    return read_node(reader, root, span, node);
+}
+
 static int read_list(struct codec_reader *reader, const json_t *list, struct codec_span span,
     struct codec_list *ret_list)
 {
@@ -300,6 +313,7 @@ static int read_reply(struct codec_reader *reader, enum codec_kind kind, const j
     case CODEC_LIST:
         ret_reply->has_list = true;
         return read_list(reader, root, span, &ret_reply->list);
+    case CODEC_NODE: return read_one(reader, root, span, ret_reply);
     case CODEC_EVENTS: return read_events(reader, root, span, ret_reply);
     case CODEC_SENT: return read_sent(reader, root, ret_reply);
     }

@@ -1,4 +1,5 @@
-/* Endpoints, as the index lists them ("signpost://192.0.2.7:50051"), and the addresses in them. */
+/* Endpoints, as the index lists them ("signpost://192.0.2.7:50051"), and the addresses in them. An
+ * IPv4-mapped IPv6 address counts as IPv4 everywhere: sockets of both families have such. */
 #ifndef SIGNPOST_CLIENT_ENDPOINT_H
 #define SIGNPOST_CLIENT_ENDPOINT_H
 
@@ -15,15 +16,15 @@ struct endpoint {
 };
 
 /* False where it is none, or its host is no address literal: names are not looked up, since an
- * index vouches for addresses only. Unspecified, multicast, broadcast and link-local addresses and
- * port 0 are none either. An IPv4-mapped IPv6 address becomes IPv4. */
+ * index vouches for addresses only. Unspecified (0/8, ::), multicast, reserved (240/4, broadcast)
+ * and link-local addresses and port 0 are none either. The scheme comes in lower case. */
 bool endpoint_parse(const char *text, struct endpoint *ret_endpoint);
 
 /* One that only this machine or those on its own network reach: loopback, RFC 1918, RFC 6598
  * (100.64/10), unique local IPv6 (RFC 4193). */
 bool endpoint_is_private(const struct sockaddr_storage *address);
 
-/* An address literal without a port. */
+/* An address literal without brackets or port, of any kind; its port becomes 0. */
 bool endpoint_parse_address(const char *text, struct sockaddr_storage *ret_address);
 bool endpoint_same_address(
     const struct sockaddr_storage *one, const struct sockaddr_storage *other); /* ports aside */

@@ -214,24 +214,49 @@ static void derive(const uint8_t secret[SIGNPOST_SECRET_SIZE], const char *prefi
     hmac_sha256_digest(&context, size, ret_digest);
 }
 
+void secret_encode(const uint8_t bytes[SIGNPOST_SECRET_SIZE], char ret_text[SECRET_TOKEN_SIZE])
+{
+    char encoded[BASE64_ENCODE_LENGTH(SIGNPOST_SECRET_SIZE) + BASE64_ENCODE_FINAL_LENGTH];
+    struct base64_encode_ctx context;
+
+    base64url_encode_init(&context);
+    size_t length = base64_encode_update(&context, encoded, SIGNPOST_SECRET_SIZE, bytes);
+    base64_encode_final(&context, encoded + length);
+    /* What stands behind the 43 characters is padding. */
+    memcpy(ret_text, encoded, SECRET_TOKEN_SIZE - 1);
+    ret_text[SECRET_TOKEN_SIZE - 1] = '\0';
+}
+
+bool secret_decode(const char *text, size_t length, uint8_t ret_bytes[SIGNPOST_SECRET_SIZE])
+{
+    uint8_t decoded[BASE64_DECODE_LENGTH(SECRET_TOKEN_SIZE)];
+    char padded[SECRET_TOKEN_SIZE];
+    size_t size = sizeof decoded;
+    struct base64_decode_ctx context;
+
+    if (length != SECRET_TOKEN_SIZE - 1)
+        return false;
+    memcpy(padded, text, length);
+    padded[length] = '=';
+    base64url_decode_init(&context);
+    if (!base64_decode_update(&context, &size, decoded, sizeof padded, padded) ||
+        !base64_decode_final(&context) || size != SIGNPOST_SECRET_SIZE)
+        return false;
+    memcpy(ret_bytes, decoded, SIGNPOST_SECRET_SIZE);
+    return true;
+}
+
 int secret_token(
     const uint8_t secret[SIGNPOST_SECRET_SIZE], const char *url, char ret_token[SECRET_TOKEN_SIZE])
 {
     char origin[ORIGIN_SIZE];
-    char encoded[BASE64_ENCODE_LENGTH(SHA256_DIGEST_SIZE) + BASE64_ENCODE_FINAL_LENGTH];
     uint8_t digest[SHA256_DIGEST_SIZE];
-    struct base64_encode_ctx context;
     int error = write_origin(url, origin);
 
     if (error)
         return error;
     derive(secret, TOKEN_PREFIX, origin, sizeof digest, digest);
-    base64url_encode_init(&context);
-    size_t length = base64_encode_update(&context, encoded, sizeof digest, digest);
-    base64_encode_final(&context, encoded + length);
-    /* What stands behind the 43 characters is the padding, which a token does not have. */
-    memcpy(ret_token, encoded, SECRET_TOKEN_SIZE - 1);
-    ret_token[SECRET_TOKEN_SIZE - 1] = '\0';
+    secret_encode(digest, ret_token);
     return 0;
 }
 

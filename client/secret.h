@@ -10,6 +10,10 @@
 int secret_random(void *ret_bytes, size_t size); /* SIGNPOST_ERROR_NO_MEMORY where there is none */
 void secret_uuid(char ret_uuid[SECRET_UUID_SIZE]); /* version 4 */
 
+/* 32 bytes as 43 characters of base64url (RFC 4648), and back; `length` is that of the text. */
+void secret_encode(const uint8_t bytes[SIGNPOST_SECRET_SIZE], char ret_text[SECRET_TOKEN_SIZE]);
+bool secret_decode(const char *text, size_t length, uint8_t ret_bytes[SIGNPOST_SECRET_SIZE]);
+
 /* The token at one index: HMAC-SHA256 of the secret over "signpost-token:" and the index's origin
  * (scheme://host:port in lower case, the default port written out), so that no index learns the
  * token that we use at another. SIGNPOST_ERROR_INVALID where the URL is not http or https with a

@@ -94,7 +94,7 @@ bool session_end_attempt(struct session *session)
     stop_timers(session);
     session_forget_candidates(session);
     if (session->id[0] && !session->caller)
-        memcpy(session->ended, session->id, sizeof session->ended);
+        memcpy(session->ended[session->endings++ % ENDED], session->id, sizeof session->id);
     session->id[0] = '\0';
     session->live = session->restarted = session->waiting = session->linked = false;
     session->described = session->has_remote = false;
@@ -112,14 +112,31 @@ static void say_bye(struct session *session, const char *reason)
 
 /* --- attempts -------------------------------------------------------------------------------- */
 
+void session_knock(struct session *session, bool dials, int64_t now_ms)
+{
+    const char *payload = "";
+
+    session->actions->new_id(session->user, session->id);
+    session_set_timer(session, STAGE, now_ms + SESSION_READY_MS);
+    if (!session_enter(session, SESSION_REQUESTING, "", false))
+        return;
+    if (session->direct) {
+        unsigned serial = session->serial;
+        bool reverse = dials || session->actions->reverse(session->user, false);
+
+        if (session->serial != serial)
+            return;
+        session->dials = reverse;
+        payload = reverse ? "dial" : "accept";
+    }
+    session_post(session, SESSION_TYPE_KNOCK, payload, false);
+}
+
 static void begin_attempt(struct session *session, int64_t now_ms)
 {
     session->caller = true;
-    session->actions->new_id(session->user, session->id);
-    session_set_timer(session, STAGE, now_ms + SESSION_READY_MS);
     session_set_timer(session, ATTEMPT, now_ms + SESSION_ATTEMPT_MS);
-    if (session_enter(session, SESSION_REQUESTING, "", false))
-        session_post(session, SESSION_TYPE_KNOCK, "", false);
+    session_knock(session, false, now_ms);
 }
 
 /* The attempt has failed; `final`: another one would too. */
@@ -167,7 +184,7 @@ void session_give_up(
         session_finish(session, reason);
 }
 
-static void timed_out(struct session *session, const char *reason, int64_t now_ms)
+void session_abandon(struct session *session, const char *reason, int64_t now_ms)
 {
     unsigned serial = session->serial;
 
@@ -199,7 +216,8 @@ static void restart_or_fail(struct session *session, int64_t now_ms)
     if (!session->restarted && now_ms < session->due_ms[ATTEMPT])
         restart(session, now_ms);
     else
-        timed_out(session, "no path between the two networks: no pair of addresses worked", now_ms);
+        session_abandon(
+            session, "no path between the two networks: no pair of addresses worked", now_ms);
 }
 
 static void become_connected(struct session *session, int64_t now_ms)
@@ -237,14 +255,15 @@ void session_connect(struct session *session, int64_t now_ms)
         session_set_timer(session, ATTEMPT, now_ms + SESSION_ATTEMPT_MS);
 }
 
-void session_accept(struct session *session, int64_t now_ms)
+void session_accept(struct session *session, const char *payload, int64_t now_ms)
 {
-    (void)now_ms;
     if (session->state != SESSION_PREPARING)
         return;
     session->live = true;
+    if (session->direct)
+        session_set_timer(session, CLEANUP, now_ms + SESSION_TICKET_MS);
     if (session_enter(session, SESSION_READY, "", false))
-        session_post(session, SESSION_TYPE_ANSWERED_READY, "", false);
+        session_post(session, SESSION_TYPE_ANSWERED_READY, payload, false);
 }
 
 void session_refuse(struct session *session, const char *reason, int64_t now_ms)
@@ -282,7 +301,7 @@ static void batch_later(struct session *session, int64_t now_ms)
 
 void session_candidate(struct session *session, const char *candidate, int64_t now_ms)
 {
-    if (!session->live)
+    if (!session->live || session->direct)
         return;
     session_append(&session->local, candidate, true);
     batch_later(session, now_ms);
@@ -290,7 +309,7 @@ void session_candidate(struct session *session, const char *candidate, int64_t n
 
 void session_candidates_end(struct session *session, int64_t now_ms)
 {
-    if (!session->live)
+    if (!session->live || session->direct)
         return;
     session->local_end = true;
     batch_later(session, now_ms);
@@ -312,6 +331,10 @@ void session_link(struct session *session, enum session_link link, int64_t now_m
 {
     if (!session->live)
         return;
+    if (session->direct) {
+        session_direct_link(session, link, now_ms);
+        return;
+    }
     session->linked = link == SESSION_LINK_CONNECTED;
     switch (session->state) {
     case SESSION_CONNECTING:
@@ -371,19 +394,24 @@ static void stage_is_over(struct session *session, int64_t now_ms)
     case SESSION_REQUESTING:
         snprintf(reason, sizeof reason, "no index took the call to %s within %d s", session->peer,
             SESSION_READY_MS / 1000);
-        timed_out(session, reason, now_ms);
+        session_abandon(session, reason, now_ms);
         break;
     case SESSION_WAITING_READY:
         snprintf(reason, sizeof reason, "%s did not get ready within %d s", session->peer,
             SESSION_READY_MS / 1000);
-        timed_out(session, reason, now_ms);
+        session_abandon(session, reason, now_ms);
         break;
     case SESSION_WAITING_ANSWER:
         snprintf(reason, sizeof reason, "no answer from %s in %d s", session->peer,
             SESSION_ANSWER_MS / 1000);
-        timed_out(session, reason, now_ms);
+        session_abandon(session, reason, now_ms);
         break;
-    case SESSION_CONNECTING: restart_or_fail(session, now_ms); break;
+    case SESSION_CONNECTING:
+        if (session->direct)
+            session_direct_late(session, now_ms);
+        else
+            restart_or_fail(session, now_ms);
+        break;
     case SESSION_CONNECTED:
         if (session->caller) {
             restart(session, now_ms);
@@ -413,14 +441,14 @@ void session_tick(struct session *session, int64_t now_ms)
         case ATTEMPT:
             snprintf(reason, sizeof reason, "no connection to %s within %d s", session->peer,
                 SESSION_ATTEMPT_MS / 1000);
-            timed_out(session, reason, now_ms);
+            session_abandon(session, reason, now_ms);
             break;
         case BATCH: send_batch(session); break;
         case CLEANUP:
             if (session->state == SESSION_CONNECTED)
                 session_forget_candidates(session);
-            else
-                session_finish(session, "nobody finished it");
+            else /* a wish that came late goes on */
+                session_give_up(session, "nobody finished it", 0, false, now_ms);
             break;
         case TIMERS: break;
         }
@@ -429,13 +457,14 @@ void session_tick(struct session *session, int64_t now_ms)
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-struct session *session_new(
-    const char *own, const char *peer, const struct session_actions *actions, void *user)
+struct session *session_new(const char *own, const char *peer, bool direct,
+    const struct session_actions *actions, void *user)
 {
     struct session *session = calloc(1, sizeof *session);
 
     if (!session)
         return NULL;
+    session->direct = direct;
     session->actions = actions;
     session->user = user;
     snprintf(session->own, sizeof session->own, "%s", own);

@@ -4,8 +4,9 @@
  * and no WebRTC: what comes goes in by the functions below, each with the time, and what is to be
  * done comes out by `struct session_actions`, from inside those functions.
  *
- * knock -> ready -> offer -> answer -> candidates (both ways) -> bye; docs/sessions.md has the
- * states, the limits and the reasons. tests/session/vectors.json says the same to machines.
+ * knock -> ready -> offer -> answer -> candidates (both ways) -> bye; for a direct connection
+ * knock -> ready, and the session is over when the link is there. docs/sessions.md has the states,
+ * the limits and the reasons. tests/session/vectors.json says the same to machines.
  */
 #ifndef SIGNPOST_CLIENT_SESSION_H
 #define SIGNPOST_CLIENT_SESSION_H
@@ -27,6 +28,8 @@
 #define SESSION_RESTART_MS 10000  /* so long the called end waits for the caller's restart */
 #define SESSION_CLEANUP_MS 120000 /* a session that nobody finishes */
 #define SESSION_BATCH_MS 100      /* local candidates are gathered so long */
+#define SESSION_LINK_MS 10000     /* direct, caller: from the ready to the link */
+#define SESSION_TICKET_MS 30000   /* direct, called end: from its ready to the link */
 
 /* X(NAME, name) */
 #define SESSION_STATES(X)                                                                          \
@@ -85,11 +88,19 @@ struct session_actions {
     /* `reason`: "" but for FAILED, and CLEANUP where there is one. `last`: FAILED for good. */
     void (*state)(void *user, enum session_state state, const char *reason, bool last);
     /* In the order of the calls. `gen` is that of OFFER, ANSWER and CANDIDATES; `end`: with these
-     * all candidates are told. `payload` is what the application gave (a description, or
-     * candidates, each ended by a newline), or for BYE the reason; else "". */
+     * all candidates are told. `payload` is what the application gave (for READY, a description, or
+     * candidates, each ended by a newline), for BYE the reason, for a direct KNOCK what the called
+     * end is to do ("accept": take my connection; "dial": I cannot reach you, dial me); else "". */
     void (*send)(void *user, const char *session, enum session_type type, unsigned gen,
         const char *payload, bool end);
-    void (*prepare)(void *user);                  /* called: session_accept() or session_refuse() */
+    /* Called: session_accept() or session_refuse(). `knock` is its payload. */
+    void (*prepare)(void *user, const char *knock);
+    /* Direct, caller; NULL for webrtc. `reverse` is asked when an attempt begins (`failed` false),
+     * and when one that asked the peer to accept has come to no link (`failed` true): true: (go on)
+     * with a knock that says "dial". `link`: make it, with what the ready said, by dialling or by
+     * waiting for the peer that dials; session_link() or session_link_failed(). */
+    bool (*reverse)(void *user, bool failed);
+    void (*link)(void *user, const char *ready);
     void (*make_offer)(void *user, unsigned gen); /* gen > 0: restart ICE; session_describe() */
     void (*make_answer)(void *user, unsigned gen, const char *offer); /* session_describe() */
     void (*take_answer)(void *user, unsigned gen, const char *answer);
@@ -108,9 +119,9 @@ struct session_message {
     bool end;
 };
 
-/* `own` and `peer` are node ids. NULL: no memory. */
-struct session *session_new(
-    const char *own, const char *peer, const struct session_actions *actions, void *user);
+/* `own` and `peer` are node ids; `direct`: the kind, else webrtc. NULL: no memory. */
+struct session *session_new(const char *own, const char *peer, bool direct,
+    const struct session_actions *actions, void *user);
 void session_free(struct session *session); /* tells nothing; NULL is fine */
 
 enum session_state session_get_state(const struct session *session);
@@ -119,13 +130,17 @@ bool session_is_caller(const struct session *session);
 
 /* What the application wants. Where it makes no sense in the present state it is passed over. */
 void session_connect(struct session *session, int64_t now_ms); /* IDLE, or FAILED for good */
-void session_accept(struct session *session, int64_t now_ms);
+/* `payload` goes with the ready; webrtc: "". */
+void session_accept(struct session *session, const char *payload, int64_t now_ms);
 /* `reason`: "refused", which is final, or "busy". */
 void session_refuse(struct session *session, const char *reason, int64_t now_ms);
 void session_describe(struct session *session, const char *description, int64_t now_ms);
 void session_candidate(struct session *session, const char *candidate, int64_t now_ms);
 void session_candidates_end(struct session *session, int64_t now_ms);
+/* Direct: CONNECTED means that the application has taken the link, which is not dropped then. */
 void session_link(struct session *session, enum session_link link, int64_t now_ms);
+/* Direct: it came to nothing; `reason` is a sentence for people. */
+void session_link_failed(struct session *session, const char *reason, int64_t now_ms);
 void session_close(struct session *session, int64_t now_ms); /* also gives up an attempt */
 
 /* What comes from the mailbox, and how sending fared: the index took it; or it knows no such peer

@@ -6,20 +6,25 @@
 
 enum timer { STAGE, ATTEMPT, BATCH, CLEANUP, TIMERS };
 
+#define ENDED 8 /* as many attempts as a peer can make while a knock lives, reversals counted */
+
 struct session {
     const struct session_actions *actions;
     void *user;
+    bool direct;
     enum session_state state;
     unsigned serial; /* counts the changes of state: an action may make one */
     bool caller;
     bool wanted; /* the application's connect is not done */
     unsigned retries;
     char own[SESSION_ID_SIZE], peer[SESSION_ID_SIZE];
-    char id[SESSION_ID_SIZE];    /* of the attempt; "": none */
-    char ended[SESSION_ID_SIZE]; /* the last that the peer began: its knock may come again */
-    int64_t due_ms[TIMERS];      /* INT64_MAX: not set */
+    char id[SESSION_ID_SIZE];           /* of the attempt; "": none */
+    char ended[ENDED][SESSION_ID_SIZE]; /* the last that the peer began: knocks may come again */
+    unsigned endings;
+    int64_t due_ms[TIMERS]; /* INT64_MAX: not set */
 
     /* Of the attempt. */
+    bool dials;      /* direct, caller: the knock asks the peer to dial */
     bool live;       /* the application has a connection, to be dropped */
     bool restarted;  /* ICE was, since it was connected last */
     bool waiting;    /* connected, but dropped: the caller's restart is waited for */
@@ -52,6 +57,16 @@ void session_finish(struct session *session, const char *reason); /* for good: c
  * another one in any case. */
 void session_give_up(struct session *session, const char *reason, int64_t retry_after_ms,
     bool final, int64_t now_ms);
+
+void session_abandon(struct session *session, const char *reason, int64_t now_ms); /* and says so */
+
+/* Begins to call, with a new session. `dials`: the reversal of one that came to no link. */
+void session_knock(struct session *session, bool dials, int64_t now_ms);
+
+/* Direct: the ready has come; the link fares; it did not come in time. */
+void session_direct_ready(struct session *session, const char *ready, int64_t now_ms);
+void session_direct_link(struct session *session, enum session_link link, int64_t now_ms);
+void session_direct_late(struct session *session, int64_t now_ms);
 
 /* Both descriptions of this generation are with both ends. */
 void session_begin_connecting(struct session *session, int64_t now_ms);

@@ -6,31 +6,40 @@
 
 /* --- what comes from the peer ---------------------------------------------------------------- */
 
-static void become_called(struct session *session, const char *id, int64_t now_ms)
+static void become_called(
+    struct session *session, const struct session_message *knock, int64_t now_ms)
 {
     if (!session_end_attempt(session))
         return;
-    snprintf(session->id, sizeof session->id, "%s", id);
+    snprintf(session->id, sizeof session->id, "%s", knock->session);
     session->caller = false;
     session_set_timer(session, CLEANUP, now_ms + SESSION_CLEANUP_MS);
     if (session->wanted)
         session_set_timer(session, ATTEMPT, now_ms + SESSION_ATTEMPT_MS);
     if (session_enter(session, SESSION_PREPARING, "", false))
-        session->actions->prepare(session->user);
+        session->actions->prepare(session->user, knock->payload);
 }
 
-static void take_knock(struct session *session, const char *id, int64_t now_ms)
+static bool came_before(const struct session *session, const char *id)
+{
+    for (unsigned i = 0; i < ENDED; i++)
+        if (!strcmp(id, session->ended[i]))
+            return true;
+    return !strcmp(id, session->id);
+}
+
+static void take_knock(struct session *session, const struct session_message *knock, int64_t now_ms)
 {
     bool calls = session->caller && session_is_middle(session->state);
-    bool fresh =
-        session->caller && session->state == SESSION_CONNECTED && now_ms < session->knocks_ms;
+    bool done = session->state == (session->direct ? SESSION_IDLE : SESSION_CONNECTED);
+    bool fresh = session->caller && done && now_ms < session->knocks_ms;
 
-    if (!id[0] || !strcmp(id, session->id) || !strcmp(id, session->ended))
-        return; /* it came before */
+    if (!knock->session[0] || came_before(session, knock->session))
+        return;
     /* Both knock at once: the session of the lower id goes on. The other knock may come late. */
     if (fresh || (calls && strcmp(session->own, session->peer) < 0))
         return;
-    become_called(session, id, now_ms);
+    become_called(session, knock, now_ms);
 }
 
 static void take_offer(
@@ -126,7 +135,7 @@ void session_receive(struct session *session, const struct session_message *mess
     unsigned serial = session->serial;
 
     if (message->type == SESSION_TYPE_KNOCK) {
-        take_knock(session, message->session, now_ms);
+        take_knock(session, message, now_ms);
         return;
     }
     if (!session->id[0] || strcmp(message->session, session->id) != 0)
@@ -139,17 +148,24 @@ void session_receive(struct session *session, const struct session_message *mess
         session_set_timer(session, STAGE, INT64_MAX);
         session->knocks_ms = now_ms + SESSION_READY_MS;
         session->live = true;
-        if (session_enter(session, SESSION_CREATING_OFFER, "", false))
+        if (session->direct)
+            session_direct_ready(session, message->payload, now_ms);
+        else if (session_enter(session, SESSION_CREATING_OFFER, "", false))
             session->actions->make_offer(session->user, session->gen);
         break;
     case SESSION_TYPE_OFFER:
+        if (session->direct)
+            break;
         take_offer(session, message, now_ms);
         /* Only now: the connection has the offer. */
         if (session->serial != serial && session->has_remote)
             hand_over_early(session);
         break;
     case SESSION_TYPE_ANSWER: take_answer(session, message, now_ms); break;
-    case SESSION_TYPE_CANDIDATES: take_candidates(session, message); break;
+    case SESSION_TYPE_CANDIDATES:
+        if (!session->direct)
+            take_candidates(session, message);
+        break;
     case SESSION_TYPE_BYE: take_bye(session, message->payload, now_ms); break;
     }
 }
@@ -162,6 +178,9 @@ void session_sent(struct session *session, const char *id, enum session_type typ
         return;
     if (type == SESSION_TYPE_KNOCK && session->state == SESSION_REQUESTING)
         session_enter(session, SESSION_WAITING_READY, "", false);
+    else if (type == SESSION_TYPE_ANSWERED_READY && session->direct &&
+             session->state == SESSION_READY)
+        session_enter(session, SESSION_CONNECTING, "", false);
     else if (type == SESSION_TYPE_ANSWER && session->state == SESSION_ANSWER_SENT)
         session_begin_connecting(session, now_ms);
 }

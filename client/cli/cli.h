@@ -11,9 +11,11 @@
     X(FAILURE, 1, "another failure")                                                               \
     X(USAGE, 64, "the command was used wrongly")                                                   \
     X(UNKNOWN_PEER, 66, "no index knows that peer now")                                            \
+    X(PEER_REFUSED, 67, "the peer does not want the connection")                                   \
+    X(NO_PATH, 68, "no way to the peer was found")                                                 \
     X(UNREACHABLE, 69, "no index could be reached, or none in time")                               \
     X(REPLACED, 70, "another process runs under this identity")                                    \
-    X(SYSTEM, 71, "the system has no memory, or no random numbers")                                \
+    X(SYSTEM, 71, "the system has no memory, no random numbers, or not that port")                 \
     X(OUTPUT, 74, "the output could not be written")                                               \
     X(LATER, 75, "busy, limited, or nothing came in time: try again later")                        \
     X(PROTOCOL, 76, "what answered is not a Signpost index")                                       \

@@ -34,8 +34,10 @@ int cli_exit_of(int error)
     switch ((enum signpost_error)error) {
     case SIGNPOST_OK: return CLI_OK;
     case SIGNPOST_ERROR_INVALID: return CLI_USAGE;
-    case SIGNPOST_ERROR_NO_MEMORY: return CLI_SYSTEM;
-    case SIGNPOST_ERROR_STOPPED: return CLI_FAILURE;
+    case SIGNPOST_ERROR_NO_MEMORY:
+    case SIGNPOST_ERROR_ADDRESS: return CLI_SYSTEM;
+    case SIGNPOST_ERROR_STOPPED:
+    case SIGNPOST_ERROR_CANCELLED: return CLI_FAILURE;
     case SIGNPOST_ERROR_UNREACHABLE:
     case SIGNPOST_ERROR_TIMEOUT:
     case SIGNPOST_ERROR_TLS: return CLI_UNREACHABLE;
@@ -46,6 +48,8 @@ int cli_exit_of(int error)
     case SIGNPOST_ERROR_FULL: return CLI_LATER;
     case SIGNPOST_ERROR_UNKNOWN_PEER: return CLI_UNKNOWN_PEER;
     case SIGNPOST_ERROR_REPLACED: return CLI_REPLACED;
+    case SIGNPOST_ERROR_NO_PATH: return CLI_NO_PATH;
+    case SIGNPOST_ERROR_PEER_REFUSED: return CLI_PEER_REFUSED;
     }
     return CLI_FAILURE;
 }

@@ -295,12 +295,13 @@ static struct event *answer(struct node *node, enum kind kind, unsigned round, c
     return NULL;
 }
 
-static void on_prepare(void *user)
+static void on_prepare(void *user, const char *knock)
 {
     struct node *node = user;
     const struct conditions *conditions = node->world->conditions;
     const char *id = session_get_id(node->session);
 
+    MUST(node->world, *knock == '\0');
     /* A repeated knock, also of the attempt before, disturbs nothing. */
     MUST(node->world, strcmp(id, node->called[0]) != 0);
     MUST(node->world, node->calls_ended || strcmp(id, node->called[1]) != 0);
@@ -534,8 +535,18 @@ static void on_new_id(void *user, char ret_id[SESSION_ID_SIZE])
         (unsigned)draw(node->world, UINT16_MAX), node->name, node->world->serial++);
 }
 
-static const struct session_actions actions = {on_state, on_send, on_prepare, on_make_offer,
-    on_make_answer, on_take_answer, on_take_candidates, on_drop, on_random, on_new_id};
+static const struct session_actions actions = {
+    .state = on_state,
+    .send = on_send,
+    .prepare = on_prepare,
+    .make_offer = on_make_offer,
+    .make_answer = on_make_answer,
+    .take_answer = on_take_answer,
+    .take_candidates = on_take_candidates,
+    .drop = on_drop,
+    .random = on_random,
+    .new_id = on_new_id,
+};
 
 /* --- a run ----------------------------------------------------------------------------------- */
 
@@ -571,7 +582,7 @@ static void happen(struct node *node, const struct event *event)
         MUST(node->world, !is_settled(node));
         break;
     case CLOSE: session_close(session, now_ms); break;
-    case ACCEPT: session_accept(session, now_ms); break;
+    case ACCEPT: session_accept(session, "", now_ms); break;
     case REFUSE: session_refuse(session, event->text, now_ms); break;
     case DESCRIBE: describe(node, event); break;
     case CANDIDATE: session_candidate(session, event->text, now_ms); break;
@@ -638,7 +649,7 @@ static void begin(struct world *world, uint64_t seed, const struct conditions *c
         node->world = world;
         node->peer = node == a ? b : a;
         node->name = node == a ? "a" : "b";
-        node->session = session_new(node->name, node == a ? "b" : "a", &actions, node);
+        node->session = session_new(node->name, node == a ? "b" : "a", false, &actions, node);
         assert_non_null(node->session);
     }
     who = draw(world, 3); /* one, the other, both at the same moment, both soon after another */

@@ -12,8 +12,8 @@
 
 struct replay {
     json_t *vector;
-    json_t *out;         /* of the step under way */
-    size_t ids, jitters; /* so many were given out */
+    json_t *out;                   /* of the step under way */
+    size_t ids, jitters, reverses; /* so many were given out */
     struct session *session;
 };
 
@@ -51,9 +51,31 @@ static void on_send(void *user, const char *session, enum session_type type, uns
     put(user, json_pack("[so]", "send", message));
 }
 
-static void on_prepare(void *user)
+/* What has no payload is shown without one. */
+static void put_text(struct replay *replay, const char *what, const char *payload)
 {
-    put(user, json_pack("[s]", "prepare"));
+    put(replay, *payload ? json_pack("[ss]", what, payload) : json_pack("[s]", what));
+}
+
+static void on_prepare(void *user, const char *knock)
+{
+    put_text(user, "prepare", knock);
+}
+
+static bool on_reverse(void *user, bool failed)
+{
+    struct replay *replay = user;
+    const json_t *answers = json_object_get(replay->vector, "reverse");
+    const json_t *answer = json_array_get(answers, replay->reverses++);
+
+    put(replay, json_pack("[sb]", "reverse", failed));
+    assert_true(json_is_boolean(answer));
+    return json_is_true(answer);
+}
+
+static void on_link(void *user, const char *ready)
+{
+    put_text(user, "link", ready);
 }
 
 static void on_make_offer(void *user, unsigned gen)
@@ -101,6 +123,8 @@ static const struct session_actions actions = {
     .state = on_state,
     .send = on_send,
     .prepare = on_prepare,
+    .reverse = on_reverse,
+    .link = on_link,
     .make_offer = on_make_offer,
     .make_answer = on_make_answer,
     .take_answer = on_take_answer,
@@ -167,7 +191,7 @@ static void feed(struct replay *replay, const json_t *in, int64_t now_ms)
     if (!strcmp(what, "connect"))
         session_connect(session, now_ms);
     else if (!strcmp(what, "accept"))
-        session_accept(session, now_ms);
+        session_accept(session, json_array_size(in) > 1 ? text(in, 1) : "", now_ms);
     else if (!strcmp(what, "refuse"))
         session_refuse(session, text(in, 1), now_ms);
     else if (!strcmp(what, "describe"))
@@ -178,6 +202,8 @@ static void feed(struct replay *replay, const json_t *in, int64_t now_ms)
         session_candidates_end(session, now_ms);
     else if (!strcmp(what, "link"))
         session_link(session, link_of(text(in, 1)), now_ms);
+    else if (!strcmp(what, "link-failed"))
+        session_link_failed(session, text(in, 1), now_ms);
     else if (!strcmp(what, "close"))
         session_close(session, now_ms);
     else if (!strcmp(what, "receive"))
@@ -205,6 +231,14 @@ static void expect(const char *name, size_t step, const char *what, json_t *seen
         wanted_text ? wanted_text : "(none)");
 }
 
+static bool is_direct(const json_t *vector)
+{
+    const char *kind = json_string_value(json_object_get(vector, "kind"));
+
+    assert_true(!kind || !strcmp(kind, "direct"));
+    return kind != NULL;
+}
+
 static void replay_vector(json_t *vector)
 {
     const char *name = json_string_value(json_object_get(vector, "name"));
@@ -213,7 +247,7 @@ static void replay_vector(json_t *vector)
 
     assert_non_null(name);
     replay.session = session_new(json_string_value(json_object_get(vector, "own")),
-        json_string_value(json_object_get(vector, "peer")), &actions, &replay);
+        json_string_value(json_object_get(vector, "peer")), is_direct(vector), &actions, &replay);
     assert_non_null(replay.session);
     assert_true(json_array_size(steps) > 0);
     for (size_t i = 0; i < json_array_size(steps); i++) {
@@ -229,6 +263,7 @@ static void replay_vector(json_t *vector)
         json_decref(due);
         json_decref(replay.out);
     }
+    assert_int_equal(replay.reverses, json_array_size(json_object_get(vector, "reverse")));
     session_free(replay.session);
 }
 
