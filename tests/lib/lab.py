@@ -88,9 +88,9 @@ class Lab:
         remove_left_behind()
         names = ["bridge", *self.addresses]
         self._made = [self.namespace(name) for name in names]
-        legs = [f"link add eth0 netns {self.namespace(name)} type veth "
+        legs = [f"link add eth0 address {mac(address)} netns {self.namespace(name)} type veth "
                 f"peer name to-{name} netns {self.namespace(self._segment(name))}"
-                for name in self.addresses]
+                for name, address in self.addresses.items()]
         bridges = [f"link add {self._bridge(place)} netns {self.namespace(place)} type bridge"
                    for place in ("bridge", *self._routers)]
         ip("-batch", "-", input=lines((f"netns add {made}" for made in self._made), bridges, legs))
@@ -113,6 +113,11 @@ class Lab:
             batch.append(f"link set {self._bridge(name)} up")
         if name in self._homes:
             batch.append(f"route add default via {gateway(self.addresses[name])}")
+        elif name != "bridge":
+            # Else 40 hosts would learn more neighbours than a kernel keeps of all its namespaces.
+            batch += [f"neighbour add {address} lladdr {mac(address)} nud permanent dev eth0"
+                      for other, address in self.addresses.items()
+                      if other != name and other not in self._homes]
         hosts = [host for host in self.addresses if self._segment(host) == name]
         batch += [f"link set to-{host} master {self._bridge(name)} up" for host in hosts]
         settings, ruleset = dict(SETTINGS), ""
@@ -218,6 +223,10 @@ class Lab:
 
 def gateway(address):
     return re.sub(r"\d+$", "1", address)
+
+
+def mac(address):
+    return ":".join(["02:00", *(f"{int(part):02x}" for part in address.split("."))])
 
 
 def namespaces(pattern):
