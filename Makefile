@@ -177,7 +177,7 @@ test: ## install what is missing, build, and run the tests (SUITES="everyday")
 	@$(MAKE) --no-print-directory tests
 	@tests/run --build $(BUILD) $(SUITES)
 
-tests: $(PROGRAMS) $(LIBRARY) $(TEST_PROGRAMS) $(CLIENT_TEST_PROGRAMS) ## build the programs and the tests
+tests: $(PROGRAMS) $(LIBRARY) $(EXAMPLES) $(TEST_PROGRAMS) $(CLIENT_TEST_PROGRAMS) ## build the programs and the tests
 
 check: ## the tests, the lint, and the tests again under the sanitizers
 	@$(MAKE) --no-print-directory test
