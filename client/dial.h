@@ -26,14 +26,16 @@ struct dial_result {
     int fd; /* connected, non-blocking, closed on exec, TCP_NODELAY; -1: see `reason` */
     bool private;
     const char *reason; /* for people, of the attempts that failed: "192.0.2.7:50051: connection
-                           refused; [2001:db8::7]:50051: no answer in 10 s" */
+                           refused; [2001:db8::7]:50051: no answer in 10 s"; ends in "; and 3 more"
+                           where that gets too long; "": none has */
 };
 
 typedef void (*dial_done)(const struct dial_result *result, void *user);
 
-/* Everything is copied. `ticket` NULL: no greeting. `done` comes exactly once, from the loop,
- * unless it is cancelled; then the dial is gone. No targets: fails, from the loop. NULL: no memory.
- */
+/* Everything is copied. Repeated targets are dialled once, and of more than DIAL_TARGETS_MAX those
+ * that come first. `timeout_ms` is for all of it. `ticket` NULL: no greeting. `done` comes exactly
+ * once, from the loop, unless it is cancelled; then the dial is gone. No targets: fails, from the
+ * loop. NULL: no memory. */
 struct dial *dial_start(uv_loop_t *loop, const struct dial_target *targets, size_t count,
     const struct greet_ticket *ticket, const char *own, const char *peer, uint64_t timeout_ms,
     dial_done done, void *user);

@@ -270,12 +270,12 @@ void session_refuse(struct session *session, const char *reason, int64_t now_ms)
 {
     unsigned serial = session->serial;
 
-    (void)now_ms;
     if (session->state != SESSION_PREPARING)
         return;
     say_bye(session, reason);
-    if (session->serial == serial)
-        session_finish(session, "");
+    if (session->serial == serial) /* what we want ourselves goes on */
+        session_give_up(session, session->wanted ? "the peer called first and was refused" : "", 0,
+            false, now_ms);
 }
 
 void session_describe(struct session *session, const char *description, int64_t now_ms)
@@ -301,7 +301,7 @@ static void batch_later(struct session *session, int64_t now_ms)
 
 void session_candidate(struct session *session, const char *candidate, int64_t now_ms)
 {
-    if (!session->live || session->direct)
+    if (!session->live)
         return;
     session_append(&session->local, candidate, true);
     batch_later(session, now_ms);
@@ -309,7 +309,7 @@ void session_candidate(struct session *session, const char *candidate, int64_t n
 
 void session_candidates_end(struct session *session, int64_t now_ms)
 {
-    if (!session->live || session->direct)
+    if (!session->live)
         return;
     session->local_end = true;
     batch_later(session, now_ms);

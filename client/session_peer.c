@@ -140,6 +140,8 @@ void session_receive(struct session *session, const struct session_message *mess
     }
     if (!session->id[0] || strcmp(message->session, session->id) != 0)
         return;
+    if (session->direct && message->type >= SESSION_TYPE_OFFER && message->type < SESSION_TYPE_BYE)
+        return; /* there is nothing to describe */
     switch (message->type) {
     case SESSION_TYPE_KNOCK: break;
     case SESSION_TYPE_ANSWERED_READY:
@@ -154,18 +156,13 @@ void session_receive(struct session *session, const struct session_message *mess
             session->actions->make_offer(session->user, session->gen);
         break;
     case SESSION_TYPE_OFFER:
-        if (session->direct)
-            break;
         take_offer(session, message, now_ms);
         /* Only now: the connection has the offer. */
         if (session->serial != serial && session->has_remote)
             hand_over_early(session);
         break;
     case SESSION_TYPE_ANSWER: take_answer(session, message, now_ms); break;
-    case SESSION_TYPE_CANDIDATES:
-        if (!session->direct)
-            take_candidates(session, message);
-        break;
+    case SESSION_TYPE_CANDIDATES: take_candidates(session, message); break;
     case SESSION_TYPE_BYE: take_bye(session, message->payload, now_ms); break;
     }
 }

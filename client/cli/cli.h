@@ -60,8 +60,8 @@ struct settings {
     bool json, quiet, verbose, help, version;
     /* of some */
     struct cli_list endpoint, filter;
-    const char *meta, *type, *session;
-    unsigned ttl_s; /* 0: not given */
+    const char *meta, *type, *session, *scheme;
+    unsigned ttl_s, port; /* 0: not given */
     bool unlisted, watch, follow, operator_role;
     /* what is no option, without the command's name */
     const char *arguments[CLI_ARGUMENTS_MAX];
@@ -80,8 +80,8 @@ struct command {
     int (*run)(const struct settings *settings); /* an enum cli_exit, or 128 + a signal */
 };
 
-extern const struct command cmd_register, cmd_list, cmd_watch, cmd_send, cmd_recv, cmd_key,
-    cmd_help, cmd_version;
+extern const struct command cmd_register, cmd_list, cmd_watch, cmd_send, cmd_recv, cmd_listen,
+    cmd_connect, cmd_key, cmd_help, cmd_version;
 
 extern const struct command *const cli_commands[]; /* ended by NULL */
 const struct command *cli_find_command(const char *name);

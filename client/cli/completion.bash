@@ -9,11 +9,12 @@ _signpost_peers()
 
 _signpost()
 {
-    local commands='register list watch send recv key help version'
+    local commands='register list watch send recv listen connect key help version'
     local common='--index --network --key-file --id --secret-file --ca-file --timeout --json
         --quiet --verbose --help'
     local with_value=' --index --network --key-file --id --secret-file --ca-file --timeout
-        --endpoint --meta --ttl --filter --type --session '
+        --endpoint --meta --ttl --filter --type --session
+        --port --scheme '
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local command='' arguments=0 word i
 
@@ -70,6 +71,11 @@ _signpost()
             ((arguments == 0)) && [[ $current != -* ]] && words=$(_signpost_peers)
             ;;
         recv) words="$common --follow" ;;
+        listen) words="$common --port --unlisted" ;;
+        connect)
+            words="$common --scheme"
+            ((arguments == 0)) && [[ $current != -* ]] && words=$(_signpost_peers)
+            ;;
         key)
             words="$common --operator"
             ((arguments == 0)) && [[ $current != -* ]] && words='new'

@@ -158,6 +158,8 @@ static void become_ready(struct run *run)
         return;
     run->is_ready = true;
     uv_timer_stop(&run->grace);
+    if (run->task->patient)
+        uv_timer_stop(&run->deadline);
     out_progress_end();
     if (run->task->ready)
         run->task->ready(run, run->state);
@@ -383,6 +385,8 @@ int run_client(const struct settings *settings, signpost_config_t *config, const
     code = start_client(&run, config);
     if (code)
         stopped(&run);
+    else if (task->start)
+        task->start(&run, state);
     uv_run(&run.loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&run.loop); /* every handle is closed: that is how uv_run() ended */
     return code ? code : run.code;

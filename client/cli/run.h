@@ -17,8 +17,11 @@ struct run;
 struct task {
     /* It ends by itself: the deadline counts, and indexes that are away are a reason to give up. */
     bool ends;
+    bool patient;      /* once it is ready, the deadline does not count any more */
     bool has_identity; /* registers, with the secret */
 
+    /* The client was started. Once. */
+    void (*start)(struct run *run, void *state);
     /* Every index has answered or failed, and at least one is ready; or one is ready and the others
      * take too long. Once. */
     void (*ready)(struct run *run, void *state);

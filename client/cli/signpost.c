@@ -15,6 +15,8 @@ const struct command *const cli_commands[] = {
     &cmd_watch,
     &cmd_send,
     &cmd_recv,
+    &cmd_listen,
+    &cmd_connect,
     &cmd_key,
     &cmd_help,
     &cmd_version,
