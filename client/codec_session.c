@@ -224,7 +224,7 @@ static json_t *ready_body(const struct codec_signal *signal)
     if (!secret)
         return json_pack("{ss}", "kind", signal->kind);
     const char *endpoints = signal->payload + secret + (signal->payload[secret] == '\n');
-    return json_pack("{sssss%so*}", "kind", signal->kind, "secret", signal->payload, secret,
+    return json_pack("{ssss%so*}", "kind", signal->kind, "secret", signal->payload, secret,
         "endpoints", *endpoints ? lines_to_array(endpoints, false) : NULL);
 }
 
