@@ -15,7 +15,6 @@ class TestMesh(MasterCase):
         self.starts(*self.nodes)
         took = self.waits_for_all_links()
         figure(f"a full mesh of {len(self.nodes)} after {took:.2f} s")
-        self.tells_times("in a mesh of ten")
         self.assertOneConnectionEach()
         self.assertEqual(len(self.counts()), 90)
         marks = self.marks()

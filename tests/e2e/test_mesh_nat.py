@@ -23,7 +23,6 @@ class TestNat(MasterCase):
         self.starts(*OUTSIDE, *inside)
         took = self.waits_for_all_links()
         figure(f"all links of {', '.join(self.masters)} after {took:.2f} s")
-        self.tells_times(f"with {' and '.join(inside)} behind a router")
         self.assertCounting()
         self.assertIn(self.path("a", "z"), ("direct",))
 
@@ -43,6 +42,18 @@ class TestNat(MasterCase):
     def test_master_whose_router_rejects_is_reached_by_reversal(self):
         self.meets("o")
         self.assertReversed("o", "loud")
+
+    def test_masters_whose_routers_let_nobody_in_hear_why(self):
+        self.starts(*OUTSIDE, "m", "o")
+
+        def heard():
+            return any(line.startswith(f"trouble {other}: ") for one, other in ("mo", "om")
+                       for line in self.masters[one].lines)
+
+        took = self.waits("m and o hear of it", heard)
+        figure(f"that there is no path is told after {took:.1f} s")
+        self.waits("all other links", lambda: self.missing() == [("m", "o")])
+        self.assertCounting()
 
     def test_masters_on_one_network_use_it(self):
         self.meets("m", "n")

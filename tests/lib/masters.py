@@ -4,6 +4,7 @@ there are between them."""
 import dataclasses
 import glob
 import itertools
+import json
 import os
 import re
 import signal
@@ -181,18 +182,18 @@ class MasterCase(LabCase):
         self.clock = Stopwatch()
         self.spent_s = 0  # CPU of the indexes that were killed
         self.lab.count("index", self.index.port)
+        figure(self._testMethodName + ":")
 
     def tearDown(self):
         if self.index.runs():
             self.spent_s += self.index.cpu_s()
         self.cpu = f"{100 * self.spent_s / self.clock.elapsed():.2f} %"
+        self.tells()
         for master in self.masters.values():
             master.end()
             self.assertEqual(master.faults, [], master.id)
-        counted = self.lab.counted("index")
-        figure(f"{self._testMethodName}: " + ", ".join(
-            f"{name} {size:,} bytes" for name, (_packets, size) in counted.items()))
-        self.assertEqual(counted["astray"], (0, 0), "something but requests came to the index")
+        astray = self.lab.counted("index")["astray"]
+        self.assertEqual(astray, (0, 0), "something but requests came to the index")
 
     # --- what happens to them ---------------------------------------------------------------
 
@@ -277,6 +278,18 @@ class MasterCase(LabCase):
             found.append(piece)
         return found
 
+    def listed(self):
+        """The ids in the list of the index, as it is seen from a master's host."""
+        reply = subprocess.run(
+            [*self.lab.within(next(iter(self.masters))), "curl", "--silent", "--noproxy", "*",
+             self.url + "/list?limit=1000"], capture_output=True, check=True)
+        return {node["id"] for node in json.loads(reply.stdout)["nodes"]}
+
+    def waits_for_list(self):
+        """Until the index lists these masters and nobody else."""
+        return self.waits("the list of the index is right",
+                          lambda: self.listed() == set(self.masters))
+
     # --- looking ----------------------------------------------------------------------------
 
     def counts(self):
@@ -334,16 +347,19 @@ class MasterCase(LabCase):
 
     # --- telling ----------------------------------------------------------------------------
 
-    def tells_times(self, what):
-        """How long the links took that there were so far, by path."""
+    def tells(self):
+        """What of the test is of interest also where it passed."""
         times = {}
         for master in self.masters.values():
             for link in master.had:
                 times.setdefault(link.path, []).append(link.took_ms)
         for path, took in sorted(times.items()):
             took.sort()
-            figure(f"{what}: {len(took)} ends of {path} links, in ms: "
-                   f"{took[0]} at least, {took[len(took) // 2]} median, {took[-1]} at most")
+            figure(f"{len(took)} ends of {path} links took {took[0]} ms at least, "
+                   f"{took[len(took) // 2]} in the middle, {took[-1]} at most")
+        counted = self.lab.counted("index")
+        figure(f"{counted['peers'][1]:,} bytes between the masters, {counted['served'][1]:,} of "
+               f"requests to the index, {counted['astray'][1]} others there")
 
 
 def figure(text):
