@@ -30,19 +30,21 @@ SERVER_SOURCES = $(wildcard server/*.c server/*/*.c)
 CLIENT_SOURCES = $(wildcard client/*.c)
 CLI_SOURCES = $(wildcard client/cli/*.c)
 TEST_SOURCES = $(wildcard tests/unit/test_*.c tests/store/test_*.c)
+EXAMPLE_SOURCES = $(wildcard client/examples/*.c)
 CLIENT_TEST_SOURCES = $(wildcard tests/client/test_*.c)
 CLIENT_HELPER_SOURCES = $(filter-out $(CLIENT_TEST_SOURCES),$(wildcard tests/client/*.c))
 HELPER_SOURCES = $(filter-out $(TEST_SOURCES),$(wildcard tests/unit/*.c tests/store/*.c))
 CLIENT_BENCH_SOURCES = $(wildcard tests/bench/client_*.c)
 BENCH_SOURCES = $(filter-out $(CLIENT_BENCH_SOURCES),$(wildcard tests/bench/*.c))
 CLIENT_ALL_SOURCES = $(CLIENT_SOURCES) $(CLI_SOURCES) $(CLIENT_TEST_SOURCES) \
-	$(CLIENT_HELPER_SOURCES) $(CLIENT_BENCH_SOURCES)
+	$(CLIENT_HELPER_SOURCES) $(CLIENT_BENCH_SOURCES) $(EXAMPLE_SOURCES)
 SOURCES = $(SERVER_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(BENCH_SOURCES)
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 GENERATED = $(BUILD)/generated/schema_sql.h
 SERVER_ARCHIVE = $(BUILD)/obj/server.a
 HELPER_ARCHIVE = $(BUILD)/obj/tests.a
+EXAMPLES = $(EXAMPLE_SOURCES:client/%.c=$(BUILD)/%)
 TEST_PROGRAMS = $(TEST_SOURCES:%.c=$(BUILD)/%)
 CLIENT_TEST_PROGRAMS = $(CLIENT_TEST_SOURCES:%.c=$(BUILD)/%)
 BENCH_PROGRAMS = $(BENCH_SOURCES:%.c=$(BUILD)/%)
@@ -91,6 +93,11 @@ $(BUILD)/signpostd: $(call objects,server/main.c) $(SERVER_ARCHIVE)
 
 $(BUILD)/signpost: $(call objects,$(CLI_SOURCES)) $(BUILD)/libsignpost.a
 	$(call say,LD,$@)
+	$(Q)$(LINK) -o $@ $^ $(CLIENT_LIBS)
+
+$(EXAMPLES): $(BUILD)/%: $(BUILD)/obj/client/%.o $(BUILD)/libsignpost.a
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(CLIENT_LIBS)
 
 $(BUILD)/libsignpost.a: $(call objects,$(CLIENT_SOURCES))
@@ -159,6 +166,8 @@ run: ## install what is missing, build, and run the index (ARGS="--listen ...")
 	@$(MAKE) --no-print-directory all
 	@exec $(BUILD)/signpostd $(ARGS)
 
+examples: $(EXAMPLES) ## build the examples of the library, in $(BUILD)/examples
+
 setup: setup-build ## install what the build needs
 setup-%: ## install what a group of tests/packages needs (setup-test, setup-lint, ...)
 	@tests/setup $*
@@ -168,7 +177,7 @@ test: ## install what is missing, build, and run the tests (SUITES="everyday")
 	@$(MAKE) --no-print-directory tests
 	@tests/run --build $(BUILD) $(SUITES)
 
-tests: $(PROGRAMS) $(LIBRARY) $(TEST_PROGRAMS) $(CLIENT_TEST_PROGRAMS) ## build the programs and the tests
+tests: $(PROGRAMS) $(LIBRARY) $(EXAMPLES) $(TEST_PROGRAMS) $(CLIENT_TEST_PROGRAMS) ## build the programs and the tests
 
 check: ## the tests, the lint, and the tests again under the sanitizers
 	@$(MAKE) --no-print-directory test
@@ -192,7 +201,7 @@ bench: ## install what is missing, and measure: a script a question, in tests/be
 # --- linting ------------------------------------------------------------------------------------
 
 LINT_SOURCES = $(SOURCES)
-LINT_CLIENT_SOURCES = $(CLIENT_ALL_SOURCES) $(wildcard client/examples/*.c)
+LINT_CLIENT_SOURCES = $(CLIENT_ALL_SOURCES)
 LINT_FILES = $(LINT_SOURCES) $(LINT_CLIENT_SOURCES) \
 	$(wildcard server/*.h server/*/*.h client/*.h client/*/*.h tests/*/*.h)
 
@@ -254,5 +263,5 @@ help: ## this list
 
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
-.PHONY: all toolchain run setup test tests check test-valgrind demo bench lint lint-includes lint-format \
+.PHONY: all toolchain run examples setup test tests check test-valgrind demo bench lint lint-includes lint-format \
 	lint-cppcheck lint-tidy lint-selftest install clean help
