@@ -8,11 +8,13 @@
  * nothing has come, so that they seldom call each other at once; where they do, one connection
  * comes of it.
  *
- * Where there are few neighbours, each has a place from the moment that it is connected to or let
- * in. A peer that failed twice in a row is passed over: the choice falls on the next one, until the
- * peer is connected, or its record is another. It is tried again meanwhile. Such a trial needs no
- * place, at either end, or else two halves of a network in which every place is taken would never
- * find each other again; there is one at a time, and when it comes about a place is made for it.
+ * Where there are few neighbours there are so many places. A peer has one from the moment that it
+ * is connected to or let in: there are never more connections than places. What is not wanted makes
+ * room for what is. A peer that failed twice in a row is passed over: the choice falls on the next
+ * one, until the peer is connected or its record is another. It is tried again meanwhile. Such a
+ * trial needs no place, at either end, or else two halves of a network in which every place is
+ * taken would never find each other again. There is one at a time, and only when it has come to a
+ * connection is room made for it.
  */
 #ifndef SIGNPOST_CLIENT_MESH_CORE_H
 #define SIGNPOST_CLIENT_MESH_CORE_H

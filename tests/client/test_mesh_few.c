@@ -1,6 +1,6 @@
 /* The rules of a mesh that wants few neighbours, one by one, from the view of one node. */
-#include "mesh_choice.h"
 #include "mesh_fixture.h"
+#include "mesh_internal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -71,6 +71,7 @@ static void test_mesh_few_full_is_busy_but_for_the_linked(void **state)
     assert_false(mesh_core_accepts(fixture.core, all_ids[nth(false, 0)], 1000));
     assert_false(mesh_core_accepts(fixture.core, "a stranger", 1000));
     assert_false(mesh_core_called(fixture.core, "a stranger", 1000));
+    assert_int_equal(fixture.core->table.count, PEERS); /* of strangers nothing is kept */
     assert_true(mesh_core_accepts(fixture.core, all_ids[nth(true, 0)], 1000));
     mesh_fixture_expect_idle(&fixture);
     mesh_fixture_end(&fixture);
@@ -138,6 +139,30 @@ static const char *find_rival(char ret_rival[MESH_FIXTURE_ID_SIZE])
     }
 }
 
+static void test_mesh_few_own_attempt_makes_room_before_the_link_of_a_peer(void **state)
+{
+    static struct mesh_fixture fixture;
+    char rival[MESH_FIXTURE_ID_SIZE], expected[64];
+    const char *displaced;
+
+    (void)state;
+    mesh_fixture_begin(&fixture, 5);
+    assert_true(mesh_core_called(fixture.core, "a", 0));
+    come_up(&fixture);
+    mesh_core_tick(fixture.core, MESH_GATHER_MS);
+    assert_int_equal(fixture.connects, 4);
+    displaced = find_rival(rival);
+    for (unsigned i = 0; i < 4; i++)
+        if (strcmp(fixture.begun[i], displaced) != 0)
+            assert_true(mesh_core_connected(fixture.core, fixture.begun[i], 200));
+    fixture.done[0] = '\0';
+    mesh_core_up(fixture.core, rival, 1000);
+    mesh_core_tick(fixture.core, 1000 + MESH_GATHER_MS);
+    (void)snprintf(expected, sizeof expected, "!%s +%s ", displaced, rival);
+    mesh_fixture_expect_done(&fixture, expected);
+    mesh_fixture_end(&fixture);
+}
+
 static void test_mesh_few_unwanted_link_is_closed_after_a_while(void **state)
 {
     static struct mesh_fixture fixture;
@@ -178,6 +203,50 @@ static void test_mesh_few_unwanted_link_stays_where_the_peer_has_connected(void 
     assert_true(mesh_core_called(fixture.core, rival, 1000));
     mesh_core_tick(fixture.core, 2000);
     mesh_fixture_expect_idle(&fixture);
+    mesh_fixture_end(&fixture);
+}
+
+/* Where the index does not see a peer it may be there all the same. */
+static void test_mesh_few_link_to_a_peer_that_is_down_stays(void **state)
+{
+    static struct mesh_fixture fixture;
+    const char *away;
+
+    (void)state;
+    mesh_fixture_begin(&fixture, 5);
+    link_chosen(&fixture);
+    away = all_ids[nth(true, 2)];
+    mesh_core_down(fixture.core, away, 1000);
+    mesh_core_tick(fixture.core, 1000 + MESH_GATHER_MS);
+    assert_int_equal(fixture.connects, 1); /* another one is chosen in its place, and fits in */
+    assert_true(mesh_core_connected(fixture.core, fixture.begun[0], 2000));
+    fixture.done[0] = '\0';
+    mesh_fixture_expect_idle(&fixture);
+    mesh_core_up(fixture.core, away, 100000); /* now the other one is of no use any more */
+    mesh_core_tick(fixture.core, 100000 + MESH_GATHER_MS);
+    assert_int_equal(mesh_core_due_ms(fixture.core), 100000 + MESH_GATHER_MS + MESH_UNWANTED_MS);
+    mesh_fixture_end(&fixture);
+}
+
+static void test_mesh_few_link_to_a_peer_that_comes_up_unwanted_is_closed(void **state)
+{
+    static struct mesh_fixture fixture;
+    char rival[MESH_FIXTURE_ID_SIZE];
+    const char *displaced;
+
+    (void)state;
+    mesh_fixture_begin(&fixture, 5);
+    link_chosen(&fixture);
+    displaced = find_rival(rival);
+    mesh_core_down(fixture.core, displaced, 1000);
+    mesh_core_up(fixture.core, rival, 1000);
+    assert_true(mesh_core_called(fixture.core, rival, 1000));
+    mesh_core_tick(fixture.core, 2000);
+    mesh_fixture_expect_idle(&fixture);
+    mesh_core_up(fixture.core, displaced, 100000);
+    assert_int_equal(mesh_core_due_ms(fixture.core), 100000 + MESH_GATHER_MS);
+    mesh_core_tick(fixture.core, 100000 + MESH_GATHER_MS);
+    assert_int_equal(mesh_core_due_ms(fixture.core), 100000 + MESH_UNWANTED_MS);
     mesh_fixture_end(&fixture);
 }
 
@@ -302,8 +371,11 @@ int main(void)
         cmocka_unit_test(test_mesh_few_full_is_busy_but_for_the_linked),
         cmocka_unit_test(test_mesh_few_let_in_peer_has_a_place_for_a_while),
         cmocka_unit_test(test_mesh_few_wanted_peer_takes_the_place_of_an_unwanted_one),
+        cmocka_unit_test(test_mesh_few_own_attempt_makes_room_before_the_link_of_a_peer),
         cmocka_unit_test(test_mesh_few_unwanted_link_is_closed_after_a_while),
         cmocka_unit_test(test_mesh_few_unwanted_link_stays_where_the_peer_has_connected),
+        cmocka_unit_test(test_mesh_few_link_to_a_peer_that_is_down_stays),
+        cmocka_unit_test(test_mesh_few_link_to_a_peer_that_comes_up_unwanted_is_closed),
         cmocka_unit_test(test_mesh_few_failing_peer_is_passed_over_and_tried_without_a_place),
         cmocka_unit_test(test_mesh_few_passed_over_peer_that_calls_gets_its_place_back),
         cmocka_unit_test(test_mesh_few_passed_over_peer_with_another_record_is_wanted_again),

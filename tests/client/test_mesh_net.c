@@ -1,7 +1,7 @@
 /* Meshes of many nodes: all sorts of trouble is drawn from a seed, the clock jumps from event to
  * event. What must hold is looked at after each event and, when all has been calm for a while, for
  * the mesh as a whole; a failure says the seed and what happened last. */
-#include "mesh_choice.h"
+#include "mesh_internal.h"
 #include "mesh_world.h"
 
 #include <stdlib.h>
@@ -155,10 +155,23 @@ static void check_choice(struct world *world, const struct node *node)
             MUST(world, chosen[count++] == (node->link[i] != 0));
 }
 
+/* No timer is left, and nothing is remembered that is over. */
+static void check_rest(const struct world *world, const struct mesh_core *core, unsigned peers)
+{
+    MUST(world, mesh_core_due_ms(core) == INT64_MAX);
+    MUST(world, core->table.count == peers);
+    MUST(world, core->passed == 0 && core->connecting == 0);
+    MUST(world, !core->trial && !core->first_waiting && !core->last_waiting);
+}
+
 static void check_world(struct world *world)
 {
     unsigned nodes = world->conditions->nodes;
+    unsigned alive = 0;
     bool all = world->conditions->neighbours == 0, whole = world->conditions->severed == 0;
+
+    for (unsigned i = 0; i < nodes; i++)
+        alive += world->nodes[i].core != NULL;
 
     for (unsigned i = 0; i < nodes; i++) {
         struct node *node = &world->nodes[i];
@@ -176,7 +189,7 @@ static void check_world(struct world *world)
         if (!all && whole)
             check_choice(world, node);
         if (whole)
-            MUST(world, mesh_core_due_ms(node->core) == INT64_MAX);
+            check_rest(world, node->core, alive - 1);
     }
     MUST(world, is_connected(world));
 }
@@ -214,7 +227,8 @@ static void run(uint64_t first, uint64_t count, const struct conditions *conditi
         world.now_ms = world.trouble_until_ms;
         world_add(&world, 0, MEND, 0, 0, 0);
         world_add(&world, 0, RETURN, 0, 0, 0);
-        int64_t calm_ms = world.now_ms + conditions->join_ms + CALM_MS;
+        /* Where pairs are severed nodes look for others that have a place to spare. */
+        int64_t calm_ms = world.now_ms + CALM_MS * (conditions->severed > 0 ? 5 : 1);
         while (step(&world, calm_ms))
             continue;
         check_world(&world);
