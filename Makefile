@@ -27,7 +27,7 @@ INSTALL_TO = $(DESTDIR)$(PREFIX)
 MAN_PAGES = $(wildcard docs/man/*.[1-8])
 
 SERVER_SOURCES = $(wildcard server/*.c server/*/*.c)
-CLIENT_SOURCES = $(wildcard client/*.c)
+CLIENT_SOURCES = $(wildcard client/*.c client/session/*.c client/direct/*.c client/mesh/*.c)
 CLI_SOURCES = $(wildcard client/cli/*.c)
 TEST_SOURCES = $(wildcard tests/unit/test_*.c tests/store/test_*.c)
 EXAMPLE_SOURCES = $(wildcard client/examples/*.c)

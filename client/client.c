@@ -1,8 +1,8 @@
 #include "client.h"
 
-#include "direct.h"
-#include "mesh.h"
-#include "sessions.h"
+#include "direct/direct.h"
+#include "mesh/mesh.h"
+#include "session/sessions.h"
 
 #include <nettle/sha2.h>
 #include <stdarg.h>

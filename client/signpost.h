@@ -301,8 +301,8 @@ typedef struct signpost_connection {
     int fd;           /* non-blocking, closed on exec; the application's own from now on */
 } signpost_connection_t;
 
-/* Puts it into a `tcp` that it initialises. 0, or an error of libuv's: then `fd` is closed, and
- * `tcp`, where that was initialised, closes. */
+/* Puts it into a `tcp`, which is initialised and for the application to uv_close() in any case. 0,
+ * or an error of libuv's: then `fd` is closed. */
 SIGNPOST_API int signpost_connection_open(
     const signpost_connection_t *connection, uv_loop_t *loop, uv_tcp_t *tcp);
 

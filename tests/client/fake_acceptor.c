@@ -1,7 +1,7 @@
 #include "fake_acceptor.h"
 
+#include "direct/stream.h"
 #include "socket_help.h"
-#include "stream.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>

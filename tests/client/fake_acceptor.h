@@ -2,7 +2,7 @@
 #ifndef SIGNPOST_TESTS_FAKE_ACCEPTOR_H
 #define SIGNPOST_TESTS_FAKE_ACCEPTOR_H
 
-#include "greet.h"
+#include "direct/greet.h"
 
 #include <uv.h>
 

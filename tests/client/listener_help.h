@@ -2,7 +2,7 @@
 #ifndef SIGNPOST_TESTS_LISTENER_HELP_H
 #define SIGNPOST_TESTS_LISTENER_HELP_H
 
-#include "listener.h"
+#include "direct/listener.h"
 #include "socket_help.h"
 
 /* A listener on every address, and what it has handed over. */

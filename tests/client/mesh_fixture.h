@@ -3,7 +3,7 @@
 #define SIGNPOST_TESTS_MESH_FIXTURE_H
 
 #include "client_help.h"
-#include "mesh_core.h"
+#include "mesh/mesh_core.h"
 
 #define MESH_FIXTURE_MANY 10000
 #define MESH_FIXTURE_ID_SIZE 8

@@ -4,7 +4,7 @@
 #define SIGNPOST_TESTS_MESH_WORLD_H
 
 #include "client_help.h"
-#include "mesh_core.h"
+#include "mesh/mesh_core.h"
 
 #include <inttypes.h>
 #include <stdio.h>

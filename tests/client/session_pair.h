@@ -5,7 +5,7 @@
 #ifndef SIGNPOST_TESTS_CLIENT_SESSION_PAIR_H
 #define SIGNPOST_TESTS_CLIENT_SESSION_PAIR_H
 
-#include "session.h"
+#include "session/session.h"
 
 #include <inttypes.h>
 #include <stdio.h>

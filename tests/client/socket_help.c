@@ -1,6 +1,6 @@
 #include "socket_help.h"
 
-#include "endpoint.h"
+#include "direct/endpoint.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>

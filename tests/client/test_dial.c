@@ -1,6 +1,6 @@
-#include "dial.h"
+#include "direct/dial.h"
 
-#include "endpoint.h"
+#include "direct/endpoint.h"
 #include "fake_acceptor.h"
 #include "socket_help.h"
 

@@ -1,4 +1,4 @@
-#include "endpoint.h"
+#include "direct/endpoint.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

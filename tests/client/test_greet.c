@@ -1,4 +1,4 @@
-#include "greet.h"
+#include "direct/greet.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

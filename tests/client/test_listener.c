@@ -1,5 +1,5 @@
 /* The listener, one guest or a few at a time. */
-#include "dial.h"
+#include "direct/dial.h"
 #include "listener_help.h"
 #include "signpost.h"
 

@@ -23,7 +23,7 @@ static int accept_while_it_lasts(int fd, struct sockaddr *address, socklen_t *si
 
 #define calloc calloc_while_it_lasts
 #define accept4 accept_while_it_lasts
-#include "listener.c" /* NOLINT(bugprone-suspicious-include): its calloc is ours */
+#include "direct/listener.c" /* NOLINT(bugprone-suspicious-include): its calloc is ours */
 #undef calloc
 #undef accept4
 

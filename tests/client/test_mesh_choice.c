@@ -1,6 +1,6 @@
 /* Whom nodes choose, looked at for all of them at once: alike at both ends, few, all connected. */
 #include "client_help.h"
-#include "mesh_choice.h"
+#include "mesh/mesh_choice.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* The rules of a mesh that wants few neighbours, one by one, from the view of one node. */
+#include "mesh/mesh_internal.h"
 #include "mesh_fixture.h"
-#include "mesh_internal.h"
 
 #include <stdio.h>
 #include <string.h>

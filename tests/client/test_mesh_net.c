@@ -1,7 +1,7 @@
 /* Meshes of many nodes: all sorts of trouble is drawn from a seed, the clock jumps from event to
  * event. What must hold is looked at after each event and, when all has been calm for a while, for
  * the mesh as a whole; a failure says the seed and what happened last. */
-#include "mesh_internal.h"
+#include "mesh/mesh_internal.h"
 #include "mesh_world.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* The table of a mesh's peers against one that only counts. */
 #include "client_help.h"
-#include "mesh_table.h"
+#include "mesh/mesh_table.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* The session machine against tests/session/vectors.json, which says what it is to do to every
  * implementation. README.md beside it has the format. */
 #include "client_help.h"
-#include "session.h"
+#include "session/session.h"
 
 #include <jansson.h>
 #include <stdio.h>

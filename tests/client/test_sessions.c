@@ -384,8 +384,8 @@ static void test_knocks_without_end_are_passed_over(void **state)
     char id[16];
 
     for (unsigned round = 0; round < 20; round++) {
-        for (unsigned i = 0; i < 30; i++) {
-            snprintf(id, sizeof id, "s%u", round * 100 + i);
+        for (unsigned i = 0; i < 12; i++) { /* as many as one sender's messages may wait */
+            snprintf(id, sizeof id, "s%u", round * 12 + i);
             send_text(&fixture->b, "a", id, "knock", "{\"kind\":\"webrtc\"}");
         }
         fixture->a.messages[0] = '\0';

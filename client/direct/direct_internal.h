@@ -5,7 +5,7 @@
 #include "approach.h"
 #include "direct.h"
 #include "listener.h"
-#include "session.h"
+#include "session/session.h"
 
 #define DIRECT_SCHEME "signpost"
 #define DIRECT_REQUESTS_MAX 256

@@ -1,7 +1,7 @@
 #include "direct_internal.h"
 #include "endpoint.h"
-#include "mesh.h"
-#include "sessions.h"
+#include "mesh/mesh.h"
+#include "session/sessions.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -133,15 +133,10 @@ int signpost_connection_open(
 {
     int error = uv_tcp_init(loop, tcp);
 
-    if (error) {
+    if (!error)
+        error = uv_tcp_open(tcp, connection->fd);
+    if (error)
         close(connection->fd);
-        return error;
-    }
-    error = uv_tcp_open(tcp, connection->fd);
-    if (error) {
-        close(connection->fd);
-        uv_close((uv_handle_t *)tcp, NULL);
-    }
     return error;
 }
 

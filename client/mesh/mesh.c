@@ -1,7 +1,7 @@
 #include "mesh.h"
 
-#include "direct_internal.h"
-#include "endpoint.h"
+#include "direct/direct_internal.h"
+#include "direct/endpoint.h"
 #include "mesh_choice.h"
 #include "mesh_core.h"
 
@@ -189,6 +189,8 @@ static void on_connected(signpost_t *client, const char *peer, int error, const 
     struct neighbour *neighbour = find(mesh, peer);
 
     (void)client;
+    if (error == SIGNPOST_ERROR_CANCELLED)
+        return;
     if (neighbour)
         neighbour->request = 0;
     if (mesh->stopped) {
@@ -196,13 +198,9 @@ static void on_connected(signpost_t *client, const char *peer, int error, const 
             close(connection->fd);
         return;
     }
-    if (error == SIGNPOST_ERROR_CANCELLED) {
-        if (neighbour)
-            let_go(mesh, neighbour);
-        return;
-    }
     if (error) {
         mesh_core_failed(mesh->core, peer, now_of(mesh));
+        neighbour = find(mesh, peer);
         if (neighbour)
             let_go(mesh, neighbour);
         if (mesh->config.on_trouble)
@@ -267,13 +265,16 @@ static void connect_to(void *user, const char *peer)
 static void cancel(void *user, const char *peer)
 {
     struct signpost_mesh *mesh = user;
-    const struct neighbour *neighbour = find(mesh, peer);
+    struct neighbour *neighbour = find(mesh, peer);
     bool acting = mesh->acting;
 
+    if (!neighbour || !neighbour->request)
+        return;
     mesh->acting = true;
-    if (neighbour && neighbour->request)
-        signpost_connect_cancel(mesh->client, neighbour->request);
+    signpost_connect_cancel(mesh->client, neighbour->request);
     mesh->acting = acting;
+    neighbour->request = 0;
+    let_go(mesh, neighbour);
 }
 
 static void unlink_peer(void *user, const char *peer, const char *reason)
@@ -308,8 +309,8 @@ void mesh_peer(struct signpost_mesh *mesh, signpost_peer_event_t event, const si
     if (mesh->stopped)
         return;
     if (event == SIGNPOST_PEER_DOWN) {
-        neighbour = find(mesh, peer->id);
         mesh_core_down(mesh->core, peer->id, now_of(mesh));
+        neighbour = find(mesh, peer->id);
         if (neighbour) {
             neighbour->listed = false;
             let_go(mesh, neighbour);

@@ -4,8 +4,8 @@
 #include "direct_internal.h"
 #include "endpoint.h"
 #include "listener.h"
-#include "mesh.h"
-#include "sessions.h"
+#include "mesh/mesh.h"
+#include "session/sessions.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,10 +81,9 @@ void direct_take_guest(int fd, const char *peer, void *ticket_user, void *user)
     struct signpost_session *session = ticket_user;
     struct sockaddr_storage remote, seen;
     socklen_t size = sizeof remote;
-    bool private = !getpeername(fd, (struct sockaddr *)&remote, &size) &&
-                   endpoint_is_private(&remote) &&
-                   !(endpoint_parse_address(session->from, &seen) &&
-                       endpoint_same_address(&remote, &seen));
+    bool private =
+        !getpeername(fd, (struct sockaddr *)&remote, &size) && endpoint_is_private(&remote) &&
+        !(endpoint_parse_address(session->from, &seen) && endpoint_same_address(&remote, &seen));
 
     (void)peer, (void)user;
     hand_over(session, fd, private,
