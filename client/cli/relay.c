@@ -119,11 +119,13 @@ int relay_run(int fd)
         struct pollfd polls[] = {interest(&out), interest(&in)};
         if (poll(polls, 2, -1) < 0)
             continue;
-        bool was_done = out.done;
+        bool was_said = out.done, was_heard = in.done;
         int sent = advance(&out, polls[0].revents, BUFFER_SIZE);
-        if (out.done && !was_done)
+        if (out.done && !was_said)
             shutdown(fd, SHUT_WR);
         int got = advance(&in, polls[1].revents, PIPE_BYTES);
+        if (in.done && !was_heard)
+            close(STDOUT_FILENO);
         bool unwritten = in.done && in.start < in.end;
         /* A peer that takes nothing more ends it, whether it said so before or not. */
         if (sent == EPIPE || sent == ECONNRESET)
