@@ -20,26 +20,31 @@ static void free_list(char **list)
     free(list);
 }
 
-/* One list behind the other, at most ENDPOINTS_MAX, none twice. NULL: no memory. */
+/* Puts what is not there yet behind it, up to ENDPOINTS_MAX in all; false: no memory. */
+static bool add(char **list, const char *const *more)
+{
+    for (; more && *more; more++) {
+        size_t count = 0;
+        while (list[count] && strcmp(list[count], *more) != 0)
+            count++;
+        if (list[count] || count == ENDPOINTS_MAX)
+            continue;
+        list[count] = strdup(*more);
+        if (!list[count])
+            return false;
+    }
+    return true;
+}
+
+/* One list and another; NULL: no memory. */
 static char **join(const char *const *first, const char *const *second)
 {
-    size_t firsts = record_length(first), all = firsts + record_length(second), count = 0;
-    char **list = calloc(all + 1, sizeof *list);
+    char **list = calloc(ENDPOINTS_MAX + 1, sizeof *list);
 
-    for (size_t i = 0; list && i < all && count < ENDPOINTS_MAX; i++) {
-        const char *endpoint = i < firsts ? first[i] : second[i - firsts];
-        bool twice = false;
-        for (size_t j = 0; j < count; j++)
-            twice |= !strcmp(list[j], endpoint);
-        if (twice)
-            continue;
-        list[count] = strdup(endpoint);
-        if (!list[count++]) {
-            free_list(list);
-            return NULL;
-        }
-    }
-    return list;
+    if (list && add(list, first) && add(list, second))
+        return list;
+    free_list(list);
+    return NULL;
 }
 
 static void replace_list(char ***list, char **by)
