@@ -36,7 +36,7 @@ class TestCompletion(CliCase):
         return done.stdout.split()
 
     def test_bash_offers_commands(self):
-        self.assertEqual(self.completed("l"), ["list"])
+        self.assertEqual(self.completed("l"), ["list", "listen"])
         self.assertEqual(self.completed("re"), ["register", "recv"])
         self.assertEqual(self.completed(""), [one["name"] for one in self.all["commands"]])
         self.assertEqual(self.completed("help", "w"), ["watch"])
