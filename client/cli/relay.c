@@ -29,7 +29,7 @@ void relay_tell(const struct settings *settings, const signpost_connection_t *co
     const char *path = signpost_path_name(connection->path);
 
     if (!settings->json) {
-        out_note("%s %s at %s (%s) after %u ms, round trip %.1f ms",
+        out_note("%s %s at %s (%s) after %u ms, round trip %.2f ms",
             connection->called ? "connection from" : "connected to", connection->peer,
             connection->remote, path, connection->took_ms, connection->rtt_us / 1000.0);
         return;

@@ -42,8 +42,8 @@ class TestCompletion(CliCase):
         self.assertEqual(self.completed("help", "w"), ["watch"])
         self.assertEqual(self.completed("key", ""), ["new"])
         self.assertEqual(self.completed("--json", "--index", "http", ":", "//x", ":", "1", "l"),
-                         ["list"])
-        self.assertEqual(self.completed("--id", "=", "x", "l"), ["list"])
+                         ["list", "listen"])
+        self.assertEqual(self.completed("--id", "=", "x", "l"), ["list", "listen"])
 
     def test_bash_offers_every_option_of_each_command(self):
         common = [one["name"] for one in self.all["options"]]

@@ -12,7 +12,7 @@ from tests.cli.case import BINARY, ENDS_S, CliCase, closed_port
 from tests.lib.index import SANITIZER
 
 CONNECTED = (r"^signpost: connected to {0} at 127\.0\.0\.1:\d+ \((direct|lan|reversed)\) after "
-             r"\d+ ms, round trip \d+\.\d ms\n$")
+             r"\d+ ms, round trip \d+\.\d+ ms\n$")
 
 
 class End:
