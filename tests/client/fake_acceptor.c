@@ -45,6 +45,16 @@ static void say(struct acceptor_guest *guest, const void *bytes, size_t size)
     assert_true(stream_send(&guest->tcp, bytes, size));
 }
 
+/* Closed from now on, it says so in the way that leaves nothing to be sent. */
+static void reset(const struct acceptor_guest *guest)
+{
+    const struct linger at_once = {.l_onoff = 1};
+    uv_os_fd_t fd;
+
+    assert_int_equal(uv_fileno((const uv_handle_t *)&guest->tcp, &fd), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+}
+
 static void on_turn(uv_timer_t *timer)
 {
     struct acceptor_guest *guest = timer->data;
@@ -76,7 +86,9 @@ static void answer(struct acceptor_guest *guest)
         memcpy(text + sizeof guest->reply, acceptor->behind, acceptor->behind_size);
     bool broken = acceptor->manner == ACCEPTOR_BREAKS_OFF;
     say(guest, text, broken ? GREET_REPLY_SIZE - 1 : GREET_REPLY_SIZE + acceptor->behind_size);
-    if (broken)
+    if (acceptor->manner == ACCEPTOR_RESETS)
+        reset(guest);
+    if (broken || acceptor->manner == ACCEPTOR_RESETS)
         end(guest);
 }
 

@@ -12,6 +12,7 @@ enum acceptor_manner {
     ACCEPTOR_SAYS_NOTHING,
     ACCEPTOR_HANGS_UP,   /* when it has the hello */
     ACCEPTOR_BREAKS_OFF, /* in the middle of the reply */
+    ACCEPTOR_RESETS,     /* behind a reply that is right */
     ACCEPTOR_LIES        /* with a proof from another secret */
 };
 

@@ -200,6 +200,7 @@ static void test_dial_bad_acceptor_does_not_hinder_the_next(void **state)
         {ACCEPTOR_SAYS_NOTHING, ""},
         {ACCEPTOR_HANGS_UP, "accepted, but did not greet"},
         {ACCEPTOR_BREAKS_OFF, "accepted, but did not greet"},
+        {ACCEPTOR_RESETS, "connection reset"},
         {ACCEPTOR_LIES, "is not the peer (it does not know the secret)"},
     };
 
