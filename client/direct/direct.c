@@ -241,6 +241,8 @@ static void on_state(void *user, enum session_state state, const char *reason, b
     session->data = NULL;
     if (handed_over)
         return;
+    if (session->client->stopping)
+        return; /* every request is told so */
     direct_fail_request(session->client->direct, session->peer,
         session->error ? session->error : SIGNPOST_ERROR_NO_PATH, text);
     if (session->client->mesh)
