@@ -314,7 +314,8 @@ void wish_begin(struct wish *wish, struct end *end, const char *peer, const char
     wish->end = end;
     wish->link.fd = -1;
     wish->inside = true;
-    snprintf(wish->peer, sizeof wish->peer, "%s", peer);
+    if (peer != wish->peer)
+        snprintf(wish->peer, sizeof wish->peer, "%s", peer);
     assert_int_equal(
         signpost_connect(end->client, peer, scheme, on_connected, wish, &wish->request), 0);
     wish->inside = false;
