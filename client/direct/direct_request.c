@@ -66,7 +66,7 @@ void direct_fail_request(struct direct *direct, const char *peer, int error, con
 {
     struct request *request = *place_of(direct, peer);
 
-    if (request)
+    if (request && request->begun) /* else what ended was not its own */
         finish(request, error, reason);
 }
 
