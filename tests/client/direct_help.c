@@ -1,8 +1,9 @@
 #include "direct_help.h"
 
-#include "client.h"
+#include "direct/direct_internal.h"
 #include "session/sessions.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -355,23 +356,43 @@ struct hurry {
     unsigned turns;
 };
 
-/* Between attempts time jumps. A session that waits for a link, or a raw one that is dialled, is
- * left to the real clock. */
+#define PATIENCE 50 /* turns of the loop, in which a peer that is there answers */
+
+/* How many turns the clock is left alone. A link that is being made has all the time it wants. */
+static unsigned patience(const struct end *end, uint64_t id)
+{
+    const struct request *request = end->client->direct->requests;
+    const struct signpost_session *session;
+
+    while (request && request->id != id)
+        request = request->next;
+    if (!request)
+        return UINT_MAX;
+    if (strcmp(request->scheme, DIRECT_SCHEME) != 0)
+        return request->approach || request->due_ms <= clock_ms() ? UINT_MAX : 0;
+    session = sessions_find(end->client->sessions, request->peer, "direct");
+    if (!session)
+        return UINT_MAX;
+    switch (session_get_state(session->machine)) {
+    case SESSION_RETRYING: return 0;
+    case SESSION_WAITING_READY: return PATIENCE;
+    case SESSION_REQUESTING: return end->arena->index.pid ? UINT_MAX : 0;
+    default: return UINT_MAX;
+    }
+}
+
 static bool is_done_in_a_hurry(void *user)
 {
     struct hurry *hurry = user;
     struct end *end = hurry->wish->end;
-    struct signpost_session *session =
-        end->client ? sessions_find(end->client->sessions, hurry->wish->peer, "direct") : NULL;
-    enum session_state state = session ? session_get_state(session->machine) : SESSION_RETRYING;
 
     if (hurry->wish->calls)
         return true;
-    if ((state == SESSION_RETRYING || state == SESSION_WAITING_READY) &&
-        hurry->turns++ % 64 == 63) {
-        ahead_ms += SKIP_MS;
-        wake(end);
-    }
+    if (hurry->turns++ < patience(end, hurry->wish->request))
+        return false;
+    hurry->turns = 0;
+    ahead_ms += SKIP_MS;
+    wake(end);
     return false;
 }
 
