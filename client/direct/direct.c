@@ -253,8 +253,8 @@ static void on_state(void *user, enum session_state state, const char *reason, b
     if (session->client->stopping)
         return; /* every request is told so */
     int error = has_index(session->client) ? SIGNPOST_ERROR_NO_PATH : SIGNPOST_ERROR_UNREACHABLE;
-    direct_fail_request(session->client->direct, session->peer,
-        session->error ? session->error : error, text);
+    direct_fail_request(
+        session->client->direct, session->peer, session->error ? session->error : error, text);
     if (session->client->mesh)
         mesh_missed(session->client->mesh, session->peer);
 }
