@@ -281,8 +281,8 @@ void end_send(
 {
     bool sent = false;
 
-    assert_int_equal(signpost_send(end->client, to, session, type, body, strlen(body), 30, NULL,
-                         on_sent, &sent),
+    assert_int_equal(
+        signpost_send(end->client, to, session, type, body, strlen(body), 30, NULL, on_sent, &sent),
         0);
     help_run_until(end->arena->loop, is_true, &sent);
 }
@@ -346,8 +346,7 @@ static void wake(struct end *end)
     uint64_t request;
 
     sessions_follow(end->client->sessions);
-    assert_int_equal(
-        signpost_connect(end->client, "-wake", "wake", on_nothing, NULL, &request), 0);
+    assert_int_equal(signpost_connect(end->client, "-wake", "wake", on_nothing, NULL, &request), 0);
     signpost_connect_cancel(end->client, request);
 }
 

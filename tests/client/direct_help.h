@@ -81,14 +81,15 @@ void end_send(struct end *end, const char *to, const char *session, const char *
     const char *body); /* and waits until the index has it */
 
 void wish_begin(struct wish *wish, struct end *end, const char *peer, const char *scheme);
-void wish_wait(struct wish *wish);       /* exactly one callback */
+void wish_wait(struct wish *wish);         /* exactly one callback */
 void wish_wait_hurried(struct wish *wish); /* its pauses and waits for the peer are skipped */
 void wish_assert_linked(struct wish *wish, signpost_path_t path);
 void wish_assert_failed(struct wish *wish, int error, const char *reason);
 void wish_drop(struct wish *wish); /* closes its descriptor */
 
 /* They are the ends of one connection, and nobody has read from it. */
-void links_assert_one(struct arena *arena, const struct link_copy *one, const struct link_copy *other);
+void links_assert_one(
+    struct arena *arena, const struct link_copy *one, const struct link_copy *other);
 
 void copy_link(struct link_copy *ret_copy, const signpost_connection_t *connection);
 

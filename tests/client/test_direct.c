@@ -252,12 +252,12 @@ static void test_both_at_once_have_one_connection_every_time(void **state)
 
     for (unsigned round = 0; round < 12; round++) {
         struct wish one = {0}, other = {0};
-        wish_begin(round % 2 ? &one : &other, round % 2 ? pair.a : pair.b, round % 2 ? "b" : "a",
-            NULL);
+        wish_begin(
+            round % 2 ? &one : &other, round % 2 ? pair.a : pair.b, round % 2 ? "b" : "a", NULL);
         for (unsigned turns = 0; turns < round / 2; turns++)
             uv_run(pair.arena->loop, UV_RUN_NOWAIT);
-        wish_begin(round % 2 ? &other : &one, round % 2 ? pair.b : pair.a, round % 2 ? "a" : "b",
-            NULL);
+        wish_begin(
+            round % 2 ? &other : &one, round % 2 ? pair.b : pair.a, round % 2 ? "a" : "b", NULL);
         wish_wait(&one);
         wish_wait(&other);
         wish_assert_linked(&one, one.link.path);
@@ -283,8 +283,7 @@ static void assert_cancelled(struct wish *wish)
     cancel(wish);
     assert_int_equal(wish->calls, 0); /* from the loop */
     wish_wait(wish);
-    wish_assert_failed(
-        wish, SIGNPOST_ERROR_CANCELLED, signpost_strerror(SIGNPOST_ERROR_CANCELLED));
+    wish_assert_failed(wish, SIGNPOST_ERROR_CANCELLED, signpost_strerror(SIGNPOST_ERROR_CANCELLED));
 }
 
 static void test_cancel_before_and_during_and_after(void **state)

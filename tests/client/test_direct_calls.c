@@ -248,8 +248,8 @@ static void test_stop_at_each_step_of_the_caller(void **state)
 
 static void test_stop_at_each_step_of_the_called_end(void **state)
 {
-    static const char *const moments[] = {"a: preparing", "a: ready", "a: connecting",
-        "a: connected", "a: cleanup", "a: idle"};
+    static const char *const moments[] = {
+        "a: preparing", "a: ready", "a: connecting", "a: connected", "a: cleanup", "a: idle"};
     struct end *a = arena_add_listener(*state, "a", NULL);
 
     for (size_t i = 0; i < sizeof moments / sizeof moments[0]; i++) {
@@ -280,8 +280,8 @@ static void on_never(signpost_t *client, const char *peer, int error, const char
 static int try_to_connect(struct end *end, const char *peer, const char *scheme, bool called_back)
 {
     uint64_t request = 7;
-    int error = signpost_connect(
-        end->client, peer, scheme, called_back ? on_never : NULL, NULL, &request);
+    int error =
+        signpost_connect(end->client, peer, scheme, called_back ? on_never : NULL, NULL, &request);
 
     assert_int_equal(request, 7);
     return error;
@@ -298,8 +298,8 @@ static void test_arguments_that_are_wrong_are_refused(void **state)
     assert_int_equal(try_to_connect(a, NULL, NULL, true), SIGNPOST_ERROR_INVALID);
     assert_int_equal(try_to_connect(a, "b/c", NULL, true), SIGNPOST_ERROR_INVALID);
     assert_int_equal(try_to_connect(a, "b", "", true), SIGNPOST_ERROR_INVALID);
-    assert_int_equal(try_to_connect(a, "b", "a12345678901234567890123456789012", true),
-        SIGNPOST_ERROR_INVALID);
+    assert_int_equal(
+        try_to_connect(a, "b", "a12345678901234567890123456789012", true), SIGNPOST_ERROR_INVALID);
     assert_int_equal(try_to_connect(a, "b", NULL, false), SIGNPOST_ERROR_INVALID);
 
     port = sockets_listen("127.0.0.1", 0, 1, &fd);

@@ -137,8 +137,7 @@ static void test_replayed_bytes_open_nothing(void **state)
     assert_true(is_answered(&siege, &caller));
     prove(&caller);
     end_wait_for_came(siege.a, 1);
-    struct caller again = {
-        .fd = sockets_connect("127.0.0.1", signpost_port(siege.a->client))};
+    struct caller again = {.fd = sockets_connect("127.0.0.1", signpost_port(siege.a->client))};
     sockets_write(again.fd, caller.hello, sizeof caller.hello);
     sockets_write(again.fd, caller.proof, sizeof caller.proof);
     assert_unanswered(&siege, &again);

@@ -62,8 +62,7 @@ static void drop_what_comes(uint16_t port)
             getsockname(fd, (struct sockaddr *)&address, &size) ||
             port_of((struct sockaddr *)&address) != port)
             continue;
-        assert_int_equal(
-            setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
         found = true;
     }
     assert_true(found);
@@ -117,8 +116,8 @@ static void test_service_that_refuses_is_tried_four_times(void **state)
     end_knows(a, "b", 1);
     wish_begin(&wish, a, "b", "echo");
     wish_wait_hurried(&wish);
-    snprintf(reason, sizeof reason, "cannot reach b: 127.0.0.1:%u: connection refused",
-        network.watched);
+    snprintf(
+        reason, sizeof reason, "cannot reach b: 127.0.0.1:%u: connection refused", network.watched);
     wish_assert_failed(&wish, SIGNPOST_ERROR_NO_PATH, reason);
     assert_int_equal(network.tries, 4);
 }
@@ -134,8 +133,7 @@ static void test_service_that_comes_up_meanwhile_is_found(void **state)
     struct arena *arena = *state;
     struct wish wish = {0};
     int door;
-    uint16_t port = network.watched = network.refused[0] =
-        sockets_listen("127.0.0.1", 0, 1, &door);
+    uint16_t port = network.watched = network.refused[0] = sockets_listen("127.0.0.1", 0, 1, &door);
     struct end *a = arena_add(arena, "a");
 
     add_service(arena, "b", "echo", port);
@@ -161,8 +159,8 @@ static void test_service_of_nobody_and_of_none(void **state)
     wish_begin(&none, a, "b", "echo");
     wish_wait_hurried(&nobody);
     wish_wait_hurried(&none);
-    wish_assert_failed(&nobody, SIGNPOST_ERROR_UNKNOWN_PEER,
-        "cannot reach nobody: no index knows it now");
+    wish_assert_failed(
+        &nobody, SIGNPOST_ERROR_UNKNOWN_PEER, "cannot reach nobody: no index knows it now");
     wish_assert_failed(
         &none, SIGNPOST_ERROR_NO_PATH, "cannot reach b: it announces no echo endpoint");
 }
