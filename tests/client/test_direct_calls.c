@@ -220,10 +220,11 @@ static void stop_at_moment(struct end *end, const char *text)
         stop(end);
 }
 
-static bool is_told_and_stopped(void *user)
+/* A `ready` may be quicker than what makes it wait for one. */
+static bool is_told(void *user)
 {
     const struct wish *wish = user;
-    return wish->calls > 0 && wish->end->stopped;
+    return wish->calls > 0 && (!wish->error || wish->end->stopped);
 }
 
 /* Whatever it was about to do, it ends in good order. */
@@ -240,8 +241,12 @@ static void test_stop_at_each_step_of_the_caller(void **state)
         moment = moments[i];
         a->on_log = stop_at_moment;
         wish_begin(&wish, a, "b", NULL);
-        help_run_until(a->arena->loop, is_told_and_stopped, &wish);
-        assert_stopped(&wish);
+        help_run_until(a->arena->loop, is_told, &wish);
+        if (!wish.error && !strcmp(moment, "b: waiting-ready"))
+            wish_drop(&wish);
+        else
+            assert_stopped(&wish);
+        end_stop(a);
     }
     assert_int_equal(b->messages, 0);
 }

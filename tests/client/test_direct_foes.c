@@ -165,7 +165,6 @@ static void test_endpoint_that_is_our_own_is_not_dialled(void **state)
     call_off(&wish);
     foe->last.type[0] = '\0';
     end_send(foe, "a", "s1", "knock", KNOCK("dial"));
-    end_wait_for_message(foe, "ready");
     end_wait_for_message(foe, "bye");
     assert_string_equal(foe->last.body, "{\"reason\":\"failed\"}");
     assert_int_equal(a->count, 0);
