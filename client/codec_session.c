@@ -109,7 +109,8 @@ static int read_ready(const json_t *body, struct codec_signal *signal)
 
     if (error || strcmp(signal->kind, "direct") != 0)
         return error;
-    if (!secret || !is_secret(secret) || json_array_size(endpoints) > ENDPOINTS_MAX)
+    if (!secret || !is_secret(secret) || (endpoints && !json_is_array(endpoints)) ||
+        json_array_size(endpoints) > ENDPOINTS_MAX)
         return SIGNPOST_ERROR_PROTOCOL;
     if (!add_line(&signal->payload, secret))
         return SIGNPOST_ERROR_NO_MEMORY;

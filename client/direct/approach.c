@@ -19,7 +19,7 @@ struct approach {
     struct lookup *lookup;
     bool looked_up, unknown;
     struct dial_target tried[DIAL_TARGETS_MAX];
-    size_t tried_count;
+    size_t tried_count, dialled_count; /* the latter: in the present dial */
     char reason[DIAL_REASON_SIZE];
     approach_done done;
     void *user;
@@ -168,6 +168,7 @@ static bool dial(struct approach *approach, const struct choice *choice)
         targets[count++] = choice->targets[i];
         approach->tried[approach->tried_count++] = choice->targets[i];
     }
+    approach->dialled_count = count;
     approach->dial = dial_start(approach->client->loop, targets, count,
         approach->has_ticket ? &approach->ticket : NULL, approach->client->id, approach->peer,
         left_ms > 0 ? (uint64_t)left_ms : 0, on_dialled, approach);
@@ -209,7 +210,8 @@ static void on_dialled(const struct dial_result *result, void *user)
         finish(approach, result);
         return;
     }
-    explain(approach, result->reason);
+    if (approach->dialled_count || !*approach->reason)
+        explain(approach, result->reason);
     if (!look_up(approach))
         fail(approach);
 }

@@ -223,6 +223,15 @@ static void explain(
             session->peer, dialled, reason);
 }
 
+static bool has_index(const signpost_t *client)
+{
+    bool ready = false;
+
+    for (size_t i = 0; i < client->link_count; i++)
+        ready |= link_is_ready(client->links[i]);
+    return ready;
+}
+
 static void on_state(void *user, enum session_state state, const char *reason, bool last)
 {
     struct signpost_session *session = user;
@@ -241,8 +250,11 @@ static void on_state(void *user, enum session_state state, const char *reason, b
     session->data = NULL;
     if (handed_over)
         return;
-    direct_fail_request(session->client->direct, session->peer,
-        session->error ? session->error : SIGNPOST_ERROR_NO_PATH, text);
+    if (session->client->stopping)
+        return; /* every request is told so */
+    int error = has_index(session->client) ? SIGNPOST_ERROR_NO_PATH : SIGNPOST_ERROR_UNREACHABLE;
+    direct_fail_request(
+        session->client->direct, session->peer, session->error ? session->error : error, text);
     if (session->client->mesh)
         mesh_missed(session->client->mesh, session->peer);
 }

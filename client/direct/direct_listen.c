@@ -146,17 +146,34 @@ bool direct_is_own(const signpost_t *client, const struct sockaddr_storage *addr
 
 /* --- what an application asks for ------------------------------------------------------------ */
 
+/* An index refuses the whole record of a node for an endpoint at any other address. */
+static bool can_be_announced(const char *host)
+{
+    struct endpoint endpoint;
+    struct sockaddr_storage address;
+    char text[ENDPOINT_TEXT_SIZE], line[DIRECT_ENDPOINT_SIZE];
+
+    if (!endpoint_parse_address(host, &address))
+        return false;
+    if (address.ss_family == AF_INET)
+        ((struct sockaddr_in *)&address)->sin_port = htons(1);
+    else
+        ((struct sockaddr_in6 *)&address)->sin6_port = htons(1);
+    endpoint_text(&address, text);
+    snprintf(line, sizeof line, DIRECT_SCHEME "://%s", text);
+    return endpoint_parse(line, &endpoint);
+}
+
 int signpost_listen(signpost_t *client, const char *host, uint16_t port,
     signpost_connection_cb on_connection, void *user)
 {
     struct direct *direct = client->direct;
     struct listener *listener;
-    struct sockaddr_storage address;
 
     if (client->stopping)
         return SIGNPOST_ERROR_STOPPED;
     if (direct->listener || client->config.watch_only || client->config.no_mailbox ||
-        (host && !endpoint_parse_address(host, &address)))
+        (host && !can_be_announced(host)))
         return SIGNPOST_ERROR_INVALID;
     int error =
         listener_new(client->loop, host, port, client->id, direct_take_guest, direct, &listener);

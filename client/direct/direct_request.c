@@ -66,7 +66,7 @@ void direct_fail_request(struct direct *direct, const char *peer, int error, con
 {
     struct request *request = *place_of(direct, peer);
 
-    if (request)
+    if (request && request->begun) /* else what ended was not its own */
         finish(request, error, reason);
 }
 
@@ -105,8 +105,8 @@ void direct_deliver(struct direct *direct, struct request *request, const char *
     if (direct->client->stopping) {
         close(fd);
         if (request)
-            request->connected(
-                direct->client, peer, SIGNPOST_ERROR_STOPPED, "", NULL, request->user);
+            request->connected(direct->client, peer, SIGNPOST_ERROR_STOPPED,
+                signpost_strerror(SIGNPOST_ERROR_STOPPED), NULL, request->user);
     } else if (request) {
         request->connected(direct->client, peer, 0, "", &connection, request->user);
     } else if (direct->client->mesh) {
@@ -267,7 +267,7 @@ int signpost_connect(signpost_t *client, const char *peer, const char *scheme,
         scheme = DIRECT_SCHEME;
     if (client->stopping)
         return SIGNPOST_ERROR_STOPPED;
-    if (!connected || !codec_is_id(peer) || !strcmp(peer, client->id) || !*scheme ||
+    if (!connected || !peer || !codec_is_id(peer) || !strcmp(peer, client->id) || !*scheme ||
         strlen(scheme) >= sizeof request->scheme ||
         (client->config.watch_only && !strcmp(scheme, DIRECT_SCHEME)))
         return SIGNPOST_ERROR_INVALID;
@@ -295,7 +295,7 @@ int signpost_connect(signpost_t *client, const char *peer, const char *scheme,
 
 void signpost_connect_cancel(signpost_t *client, uint64_t id)
 {
-    struct request *request = client->direct->requests;
+    struct request *request = client->direct->requests, *next;
     struct signpost_session *session;
 
     while (request && request->id != id)
@@ -303,9 +303,14 @@ void signpost_connect_cancel(signpost_t *client, uint64_t id)
     if (!request || request->finished)
         return;
     finish(request, SIGNPOST_ERROR_CANCELLED, signpost_strerror(SIGNPOST_ERROR_CANCELLED));
+    next = *place_of(client->direct, request->peer);
     session = sessions_find(client->sessions, request->peer, "direct");
-    if (!request->begun || !session || direct_has_request(client->direct, request->peer))
+    if (!request->begun || !session)
         return;
+    if (next) { /* what is under way is for that one now */
+        next->begun = true;
+        return;
+    }
     if (!sessions_is_over(session))
         session_close(session->machine, client_now_ms(client));
     sessions_follow(client->sessions);

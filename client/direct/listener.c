@@ -167,11 +167,21 @@ static void take_proof(struct guest *guest)
 
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer);
 
+/* Who has a ticket is not to take all places with it. */
+static bool is_crowded(const struct listener *listener, const struct ticket *ticket)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < listener->guest_count; i++)
+        count += listener->guests[i]->ticket == ticket;
+    return count >= LISTENER_GUESTS_OF_TICKET;
+}
+
 static void answer(struct guest *guest, struct ticket *ticket)
 {
     uint8_t nonce[GREET_NONCE_SIZE], reply[GREET_REPLY_SIZE];
 
-    if (secret_random(nonce, sizeof nonce)) {
+    if (is_crowded(guest->listener, ticket) || secret_random(nonce, sizeof nonce)) {
         drop_guest(guest);
         return;
     }

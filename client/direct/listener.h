@@ -12,6 +12,7 @@
 /* Connections that are not greeted yet. One more, and the oldest goes that has named no ticket that
  * is known; where all have, the new one does. */
 #define LISTENER_GUESTS_MAX 64
+#define LISTENER_GUESTS_OF_TICKET 16 /* of these with one ticket: nobody dials more addresses */
 #define LISTENER_GREET_MS 5000 /* so long each may take; a ticket may come so much later too */
 #define LISTENER_TICKETS_MAX 256
 

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #define SESSION_ID_SIZE 65      /* 1 to 64 characters and NUL */
-#define SESSION_REASON_SIZE 160 /* a sentence and NUL */
+#define SESSION_REASON_SIZE 256 /* a sentence and NUL */
 
 #define SESSION_READY_MS 5000    /* from the knock to the ready; as long as a knock lives */
 #define SESSION_ANSWER_MS 10000  /* from the offer to the answer */

@@ -49,11 +49,12 @@ static bool is_full(void *user)
     return count_guests(user) == LISTENER_GUESTS_MAX;
 }
 
-/* All of them are in, one after the other. */
+/* All of them are in, one after the other: those who greet with as many tickets as they need. */
 static void fill(struct hall *hall, struct visitor *visitors, size_t count, bool greet)
 {
     for (size_t i = 0; i < count; i++) {
-        visitors[i] = greet ? visitor_greet(hall, 1) : visitor_come(hall, 1);
+        uint8_t number = (uint8_t)(1 + i / LISTENER_GUESTS_OF_TICKET);
+        visitors[i] = greet ? visitor_greet(hall, number) : visitor_come(hall, 1);
         if (greet)
             visitor_take_reply(hall, &visitors[i]);
         else
@@ -94,18 +95,37 @@ static void test_listener_full_of_those_with_tickets_the_new_one_goes(void **sta
     struct hall hall;
 
     hall_open(state, &hall, NULL);
-    hall_expect(&hall, 1, NULL);
+    for (uint8_t i = 0; i < LISTENER_GUESTS_MAX / LISTENER_GUESTS_OF_TICKET; i++)
+        hall_expect(&hall, i + 1, NULL);
     fill(&hall, visitors, LISTENER_GUESTS_MAX, true);
     struct visitor another = visitor_come(&hall, 1);
     sockets_wait_for_end(hall.loop, another.fd);
     assert_int_equal(count_guests(&hall), LISTENER_GUESTS_MAX);
     visitor_prove(&visitors[0]);
     hall_wait_for_guests(&hall, 1);
-    assert_int_equal(count_guests(&hall), 0);
+    assert_int_equal(count_guests(&hall), LISTENER_GUESTS_MAX - LISTENER_GUESTS_OF_TICKET);
     for (size_t i = 0; i < LISTENER_GUESTS_MAX; i++)
         close(visitors[i].fd);
     close(hall.fd);
-    hall_assert_serves(&hall, 2);
+    hall_assert_serves(&hall, 99);
+    hall_close(&hall);
+}
+
+static void test_listener_one_too_many_of_a_ticket_the_new_one_goes(void **state)
+{
+    struct visitor visitors[LISTENER_GUESTS_OF_TICKET];
+    struct hall hall;
+
+    hall_open(state, &hall, NULL);
+    hall_expect(&hall, 1, NULL);
+    fill(&hall, visitors, LISTENER_GUESTS_OF_TICKET, true);
+    struct visitor another = visitor_greet(&hall, 1);
+    sockets_wait_for_end(hall.loop, another.fd);
+    visitor_prove(&visitors[LISTENER_GUESTS_OF_TICKET - 1]);
+    hall_wait_for_guests(&hall, 1);
+    for (size_t i = 0; i < LISTENER_GUESTS_OF_TICKET; i++)
+        close(visitors[i].fd);
+    close(hall.fd);
     hall_close(&hall);
 }
 
@@ -322,6 +342,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_LOOP(test_listener_one_too_many_the_oldest_stranger_goes),
         WITH_LOOP(test_listener_full_of_those_with_tickets_the_new_one_goes),
+        WITH_LOOP(test_listener_one_too_many_of_a_ticket_the_new_one_goes),
         WITH_LOOP(test_listener_a_thousand_strangers_keep_nobody_out),
         WITH_LOOP(test_listener_guest_who_takes_too_long_is_closed),
         WITH_LOOP(test_listener_in_a_rush_those_who_speak_are_heard),
