@@ -66,7 +66,7 @@ void direct_fail_request(struct direct *direct, const char *peer, int error, con
 {
     struct request *request = *place_of(direct, peer);
 
-    if (request)
+    if (request && request->begun) /* else it was another's, and its own is to come */
         finish(request, error, reason);
 }
 
@@ -300,13 +300,16 @@ void signpost_connect_cancel(signpost_t *client, uint64_t id)
 
     while (request && request->id != id)
         request = request->next;
-    if (!request || request->finished)
+    if (!request)
         return;
+    bool was_finished = request->finished;
     finish(request, SIGNPOST_ERROR_CANCELLED, signpost_strerror(SIGNPOST_ERROR_CANCELLED));
+    if (was_finished)
+        return;
     session = sessions_find(client->sessions, request->peer, "direct");
     if (!request->begun || !session || direct_has_request(client->direct, request->peer))
         return;
-    if (!sessions_is_over(session))
+    if (!session_is_over(session->machine))
         session_close(session->machine, client_now_ms(client));
     sessions_follow(client->sessions);
 }
