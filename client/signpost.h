@@ -341,8 +341,8 @@ SIGNPOST_API void signpost_connect_cancel(signpost_t *client, uint64_t request);
 typedef struct signpost_mesh signpost_mesh_t;
 
 typedef struct signpost_mesh_config {
-    unsigned neighbours;   /* at most so many connections, 2 or more; 0: one to each peer */
-    unsigned dead_after_s; /* a connection on which nothing gets through ends; 0: 15 */
+    unsigned neighbours;   /* at most so many connections, 2 to 64; 0: one to each peer */
+    unsigned dead_after_s; /* one on which nothing gets through ends; 0: 15; at most 86400 */
     /* A connection that is there, the only one to this peer. */
     void (*on_link)(signpost_mesh_t *mesh, const signpost_connection_t *connection, void *user);
     /* The connection to this peer is of no more use: close it. Either it was replaced (on_link

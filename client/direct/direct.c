@@ -68,7 +68,7 @@ static void hand_over(struct signpost_session *session, int fd, bool private, si
     if (path == SIGNPOST_PATH_DIRECT && private)
         path = SIGNPOST_PATH_LAN;
     strcpy(peer, session->peer);
-    bool called = !request && !session_is_caller(session->machine);
+    bool called = !session_is_caller(session->machine);
     if (pairing)
         pairing->handed_over = true;
     session_link(session->machine, SESSION_LINK_CONNECTED, now_of(session));
@@ -171,12 +171,16 @@ static void on_prepare(void *user, const char *knock)
 {
     struct signpost_session *session = user;
     struct direct *direct = session->client->direct;
-    struct pairing *pairing = pairing_of(session);
+    struct pairing *pairing;
     char payload[SECRET_TOKEN_SIZE + DIRECT_ENDPOINTS_BYTES], id[SESSION_ID_SIZE];
     uint8_t secret[GREET_SECRET_SIZE];
     bool dials = !strcmp(knock, "dial");
 
+    strcpy(id, session_get_id(session->machine));
     enum direct_answer answer = direct_answer_to(direct, session->peer);
+    if (strcmp(id, session_get_id(session->machine)) != 0)
+        return; /* a mesh that makes room for it tells the application, which may have stopped */
+    pairing = pairing_of(session);
     if (answer != DIRECT_YES || !pairing || secret_random(secret, sizeof secret)) {
         session_refuse(session->machine, answer == DIRECT_NO ? "refused" : "busy", now_of(session));
         return;
@@ -193,7 +197,6 @@ static void on_prepare(void *user, const char *knock)
             return;
         }
     }
-    strcpy(id, session_get_id(session->machine));
     session_accept(session->machine, payload, now_of(session));
     /* At once: who dials before the secret is there is waited for. */
     if (dials && !strcmp(id, session_get_id(session->machine)))

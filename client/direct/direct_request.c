@@ -300,9 +300,12 @@ void signpost_connect_cancel(signpost_t *client, uint64_t id)
 
     while (request && request->id != id)
         request = request->next;
-    if (!request || request->finished)
+    if (!request)
         return;
+    bool was_finished = request->finished;
     finish(request, SIGNPOST_ERROR_CANCELLED, signpost_strerror(SIGNPOST_ERROR_CANCELLED));
+    if (was_finished)
+        return;
     next = *place_of(client->direct, request->peer);
     session = sessions_find(client->sessions, request->peer, "direct");
     if (!request->begun || !session)
@@ -311,7 +314,7 @@ void signpost_connect_cancel(signpost_t *client, uint64_t id)
         next->begun = true;
         return;
     }
-    if (!sessions_is_over(session))
+    if (!session_is_over(session->machine))
         session_close(session->machine, client_now_ms(client));
     sessions_follow(client->sessions);
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define DEAD_AFTER_S 15u
+#define DEAD_AFTER_MOST_S 86400u
 #define KEEPALIVE_PROBES 3
 
 /* A peer that is in the table, or that we are connected to, or about to be. */
@@ -21,8 +22,10 @@ struct neighbour {
     struct neighbour *next, **place;
     char peer[65];
     bool listed, linked;
+    bool stale;                    /* no index that lists it answers */
     uint64_t reached_at;           /* a hash of where it can be reached */
     uint64_t request;              /* of our connect; 0: none */
+    int error;                     /* for which it could not begin; the core is to be told */
     struct sockaddr_storage local; /* where linked: our end */
     bool local_known;
 };
@@ -34,7 +37,8 @@ struct signpost_mesh {
     void *tree; /* of neighbours, by peer */
     struct neighbour *first;
     uv_timer_t timer;
-    bool acting; /* an action of the core is under way */
+    bool failing; /* a connect could not begin */
+    bool cancelling;
     bool stopped;
 };
 
@@ -86,7 +90,7 @@ static struct neighbour *get(struct signpost_mesh *mesh, const char *peer)
 /* Where nothing is left of it. */
 static void let_go(struct signpost_mesh *mesh, struct neighbour *neighbour)
 {
-    if (neighbour->listed || neighbour->linked || neighbour->request)
+    if (neighbour->listed || neighbour->linked || neighbour->request || neighbour->error)
         return;
     tdelete(neighbour, &mesh->tree, compare);
     *neighbour->place = neighbour->next;
@@ -119,7 +123,8 @@ static void on_timer(uv_timer_t *timer);
 
 static void follow(struct signpost_mesh *mesh)
 {
-    int64_t due_ms = mesh_core_due_ms(mesh->core), now_ms = now_of(mesh);
+    int64_t now_ms = now_of(mesh);
+    int64_t due_ms = mesh->failing ? now_ms : mesh_core_due_ms(mesh->core);
 
     if (mesh->stopped)
         return;
@@ -130,10 +135,44 @@ static void follow(struct signpost_mesh *mesh)
             &mesh->timer, on_timer, due_ms > now_ms ? (uint64_t)(due_ms - now_ms) : 0, 0);
 }
 
+static void fail(struct signpost_mesh *mesh, const char *peer, const char *reason)
+{
+    struct neighbour *neighbour;
+
+    mesh_core_failed(mesh->core, peer, now_of(mesh));
+    neighbour = find(mesh, peer);
+    if (neighbour)
+        let_go(mesh, neighbour);
+    if (mesh->config.on_trouble && !mesh->stopped)
+        mesh->config.on_trouble(mesh, peer, reason, mesh->config.user);
+}
+
+/* The core hears of it later, as of any connect that fails. */
+static void tell_failures(struct signpost_mesh *mesh)
+{
+    struct neighbour *at = mesh->first;
+    char peer[65];
+
+    while (at && !mesh->stopped) {
+        int error = at->error;
+        if (!error) {
+            at = at->next;
+            continue;
+        }
+        at->error = 0;
+        strcpy(peer, at->peer);
+        fail(mesh, peer, signpost_strerror(error));
+        at = mesh->first; /* others may be gone */
+    }
+    mesh->failing = false;
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct signpost_mesh *mesh = timer->data;
 
+    if (mesh->failing)
+        tell_failures(mesh);
     mesh_core_tick(mesh->core, now_of(mesh));
     follow(mesh);
 }
@@ -182,6 +221,16 @@ static void link_down(struct signpost_mesh *mesh, const char *peer)
     let_go(mesh, neighbour);
 }
 
+/* The application may have stopped us from inside an on_unlink that came before. */
+static void take(
+    struct signpost_mesh *mesh, const signpost_connection_t *connection, bool is_of_use)
+{
+    if (is_of_use && !mesh->stopped)
+        link_up(mesh, connection);
+    else
+        close(connection->fd);
+}
+
 static void on_connected(signpost_t *client, const char *peer, int error, const char *reason,
     const signpost_connection_t *connection, void *user)
 {
@@ -198,27 +247,19 @@ static void on_connected(signpost_t *client, const char *peer, int error, const 
             close(connection->fd);
         return;
     }
-    if (error) {
-        mesh_core_failed(mesh->core, peer, now_of(mesh));
-        neighbour = find(mesh, peer);
-        if (neighbour)
-            let_go(mesh, neighbour);
-        if (mesh->config.on_trouble)
-            mesh->config.on_trouble(mesh, peer, reason, mesh->config.user);
-    } else if (mesh_core_connected(mesh->core, peer, now_of(mesh))) {
-        link_up(mesh, connection);
-    } else {
-        close(connection->fd);
-    }
+    if (error)
+        fail(mesh, peer, reason);
+    else if (connection->called) /* both had asked, and the peer's session went on */
+        mesh_called(mesh, connection);
+    else
+        take(mesh, connection, mesh_core_connected(mesh->core, peer, now_of(mesh)));
     follow(mesh);
 }
 
 void mesh_called(struct signpost_mesh *mesh, const signpost_connection_t *connection)
 {
-    if (!mesh->stopped && mesh_core_called(mesh->core, connection->peer, now_of(mesh)))
-        link_up(mesh, connection);
-    else
-        close(connection->fd);
+    take(mesh, connection,
+        !mesh->stopped && mesh_core_called(mesh->core, connection->peer, now_of(mesh)));
     follow(mesh);
 }
 
@@ -232,7 +273,7 @@ bool mesh_accepts(struct signpost_mesh *mesh, const char *peer)
 
 void mesh_missed(struct signpost_mesh *mesh, const char *peer)
 {
-    if (mesh->stopped || mesh->acting)
+    if (mesh->stopped || mesh->cancelling) /* then the core is the one that does it */
         return;
     mesh_core_missed(mesh->core, peer, now_of(mesh));
     follow(mesh);
@@ -252,27 +293,25 @@ void signpost_mesh_lost(signpost_mesh_t *mesh, const char *peer)
 static void connect_to(void *user, const char *peer)
 {
     struct signpost_mesh *mesh = user;
-    struct neighbour *neighbour = get(mesh, peer);
-    bool acting = mesh->acting;
+    struct neighbour *neighbour = find(mesh, peer); /* it is listed, so that there is one */
 
-    mesh->acting = true;
-    if (neighbour &&
-        signpost_connect(mesh->client, peer, NULL, on_connected, mesh, &neighbour->request))
-        neighbour->request = 0;
-    mesh->acting = acting;
+    neighbour->error =
+        signpost_connect(mesh->client, peer, NULL, on_connected, mesh, &neighbour->request);
+    mesh->failing |= neighbour->error != 0;
 }
 
 static void cancel(void *user, const char *peer)
 {
     struct signpost_mesh *mesh = user;
     struct neighbour *neighbour = find(mesh, peer);
-    bool acting = mesh->acting;
 
-    if (!neighbour || !neighbour->request)
+    if (!neighbour)
         return;
-    mesh->acting = true;
-    signpost_connect_cancel(mesh->client, neighbour->request);
-    mesh->acting = acting;
+    neighbour->error = 0;
+    mesh->cancelling = true;
+    if (neighbour->request)
+        signpost_connect_cancel(mesh->client, neighbour->request);
+    mesh->cancelling = false;
     neighbour->request = 0;
     let_go(mesh, neighbour);
 }
@@ -284,7 +323,8 @@ static void unlink_peer(void *user, const char *peer, const char *reason)
 
     snprintf(copy, sizeof copy, "%s", peer);
     link_down(mesh, copy);
-    mesh->config.on_unlink(mesh, copy, reason, mesh->config.user);
+    if (!mesh->stopped)
+        mesh->config.on_unlink(mesh, copy, reason, mesh->config.user);
 }
 
 static uint64_t jitter(void *user, uint64_t most)
@@ -321,23 +361,37 @@ void mesh_peer(struct signpost_mesh *mesh, signpost_peer_event_t event, const si
     neighbour = get(mesh, peer->id);
     if (!neighbour)
         return;
-    bool moved = neighbour->reached_at != reached_at(peer);
+    /* Also where an index is back, without which nothing could come of it. */
+    bool changed = neighbour->reached_at != reached_at(peer) || (neighbour->stale && !peer->stale);
     neighbour->reached_at = reached_at(peer);
+    neighbour->stale = peer->stale;
     if (!neighbour->listed)
         neighbour->listed = mesh_core_up(mesh->core, peer->id, now_of(mesh));
-    else if (moved)
+    else if (changed)
         mesh_core_changed(mesh->core, peer->id, now_of(mesh));
+    let_go(mesh, neighbour); /* where there was no memory for it */
     follow(mesh);
 }
 
+/* One whose connection was made from an address that we have no more. NULL: none. */
+static struct neighbour *find_stranded(const struct signpost_mesh *mesh)
+{
+    struct neighbour *at = mesh->first;
+
+    while (at &&
+           !(at->linked && at->local_known && !direct_has_local(mesh->client->direct, &at->local)))
+        at = at->next;
+    return at;
+}
+
+/* Each is looked for anew: the application may lose others meanwhile, or stop. */
 void mesh_addresses_changed(struct signpost_mesh *mesh)
 {
-    struct neighbour *next;
+    struct neighbour *stranded;
 
-    for (struct neighbour *at = mesh->first; at; at = next) {
-        next = at->next;
-        if (at->linked && at->local_known && !direct_has_local(mesh->client->direct, &at->local))
-            mesh_core_address_gone(mesh->core, at->peer, now_of(mesh));
+    while (!mesh->stopped && (stranded = find_stranded(mesh))) {
+        stranded->local_known = false;
+        mesh_core_address_gone(mesh->core, stranded->peer, now_of(mesh));
     }
     follow(mesh);
 }
@@ -358,7 +412,8 @@ int signpost_mesh_start(
     if (client->stopping)
         return SIGNPOST_ERROR_STOPPED;
     if (client->mesh || !signpost_port(client) || !config->on_link || !config->on_unlink ||
-        config->neighbours == 1 || config->neighbours > MESH_NEIGHBOURS_MAX)
+        config->neighbours == 1 || config->neighbours > MESH_NEIGHBOURS_MAX ||
+        config->dead_after_s > DEAD_AFTER_MOST_S)
         return SIGNPOST_ERROR_INVALID;
     mesh = calloc(1, sizeof *mesh);
     if (!mesh)

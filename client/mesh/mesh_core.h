@@ -54,9 +54,9 @@ struct mesh_core *mesh_core_new(
     const char *own, unsigned neighbours, const struct mesh_actions *actions, void *user);
 void mesh_core_free(struct mesh_core *core); /* tells nothing; NULL is fine */
 
-/* The table of peers. `changed`: where the peer can be reached, so that it is worth another try.
- * That it is stale, or fresh again, is no matter for the mesh. False: no memory, it is not known.
- */
+/* The table of peers. `changed`: where the peer can be reached, or that it can be asked again, so
+ * that it is worth another try. That it is stale is no matter for the mesh. False: no memory, it is
+ * not known. */
 bool mesh_core_up(struct mesh_core *core, const char *id, int64_t now_ms);
 void mesh_core_changed(struct mesh_core *core, const char *id, int64_t now_ms);
 /* An existing connection stays: the peer may well be there. */

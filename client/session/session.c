@@ -495,3 +495,9 @@ bool session_is_caller(const struct session *session)
 {
     return session->caller;
 }
+
+bool session_is_over(const struct session *session)
+{
+    /* An attempt that failed and is to be followed by another one is FAILED for a moment too. */
+    return session->state == SESSION_IDLE || (session->state == SESSION_FAILED && !session->wanted);
+}

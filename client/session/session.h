@@ -127,6 +127,7 @@ void session_free(struct session *session); /* tells nothing; NULL is fine */
 enum session_state session_get_state(const struct session *session);
 const char *session_get_id(const struct session *session); /* of the attempt; "": none */
 bool session_is_caller(const struct session *session);
+bool session_is_over(const struct session *session); /* IDLE, or FAILED for good */
 
 /* What the application wants. Where it makes no sense in the present state it is passed over. */
 void session_connect(struct session *session, int64_t now_ms); /* IDLE, or FAILED for good */

@@ -28,7 +28,7 @@ static void on_state(void *user, enum session_state state, const char *reason, b
 
     if (events->on_state)
         events->on_state(session, session_state_name(state), reason, ended, user_of(session));
-    if (ended)
+    if (ended && session_is_over(session->machine)) /* else it goes on, with data of its own */
         session->data = NULL;
 }
 
@@ -130,6 +130,8 @@ int signpost_call(
     int error = sessions_get(client->sessions, peer, kind, &session);
     if (error)
         return error;
+    if (session_is_over(session->machine))
+        session->data = NULL;
     *ret_session = session;
     session_connect(session->machine, now_of(session));
     sessions_follow(client->sessions);
@@ -188,7 +190,7 @@ void signpost_session_link(signpost_session_t *session, signpost_link_t link)
 
 void signpost_session_close(signpost_session_t *session)
 {
-    if (!sessions_is_over(session))
+    if (!session_is_over(session->machine))
         session_close(session->machine, now_of(session));
     sessions_follow(session->client->sessions);
 }

@@ -41,14 +41,6 @@ static struct signpost_session *find_by_id(
     return at;
 }
 
-bool sessions_is_over(const struct signpost_session *session)
-{
-    enum session_state state = session_get_state(session->machine);
-
-    return (state == SESSION_IDLE || state == SESSION_FAILED) &&
-           session_due_ms(session->machine) == INT64_MAX;
-}
-
 static void session_forget(struct signpost_session *session)
 {
     session_free(session->machine);
@@ -197,14 +189,17 @@ static void say_busy(struct sessions *sessions, const signpost_message_t *knock)
         sessions->busy_byes++;
 }
 
-static bool has_room(const struct sessions *sessions, const signpost_message_t *knock)
+/* `own`: the caller's, of that kind; NULL: there is none yet. */
+static bool has_room(const struct sessions *sessions, const signpost_message_t *knock,
+    const struct signpost_session *own)
 {
     size_t called = 0, of_address = 0, kinds = 0;
 
     for (const struct signpost_session *at = sessions->first; at; at = at->next) {
         enum session_state state = session_get_state(at->machine);
-        kinds += !strcmp(at->peer, knock->from);
-        if (session_is_caller(at->machine) || state == SESSION_CONNECTED || sessions_is_over(at))
+        kinds += at != own && !strcmp(at->peer, knock->from);
+        if (session_is_caller(at->machine) || state == SESSION_CONNECTED ||
+            session_is_over(at->machine))
             continue;
         called++;
         of_address += !strcmp(at->from, knock->from_address);
@@ -237,12 +232,11 @@ static bool take_knock(
 
     if (!strcmp(signal->kind, "direct") ? !signpost_port(client) : !client->config.sessions)
         return false;
-    if (!session) {
-        if (!has_room(sessions, knock) ||
-            sessions_get(sessions, knock->from, signal->kind, &session)) {
-            say_busy(sessions, knock);
-            return true;
-        }
+    if ((!session || session_is_over(session->machine)) &&
+        (!has_room(sessions, knock, session) ||
+            sessions_get(sessions, knock->from, signal->kind, &session))) {
+        say_busy(sessions, knock);
+        return true;
     }
     if (knocks_too_often(session, client_now_ms(client))) {
         client_log(client, SIGNPOST_LOG_DEBUG, "%s knocks too often", knock->from);
@@ -346,7 +340,7 @@ static void sweep(struct sessions *sessions, int64_t now_ms)
     while (*at) {
         struct signpost_session *session = *at;
         if (!session->ended_ms || now_ms < session->ended_ms + LINGER_MS ||
-            !sessions_is_over(session)) {
+            !session_is_over(session->machine)) {
             at = &session->next;
             continue;
         }
@@ -377,7 +371,7 @@ void sessions_follow(struct sessions *sessions)
         return;
     for (struct signpost_session *at = sessions->first; at; at = at->next) {
         int64_t own_ms = session_due_ms(at->machine);
-        if (!sessions_is_over(at))
+        if (!session_is_over(at->machine))
             at->ended_ms = 0;
         else if (!at->ended_ms)
             at->ended_ms = now_ms;
@@ -414,7 +408,7 @@ void sessions_stop(struct sessions *sessions)
     uv_timer_stop(&sessions->timer);
     sessions->stopped = true;
     for (struct signpost_session *at = sessions->first; at; at = at->next)
-        if (!sessions_is_over(at))
+        if (!session_is_over(at->machine))
             session_close(at->machine, client_now_ms(sessions->client));
 }
 

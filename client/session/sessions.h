@@ -48,9 +48,6 @@ bool sessions_take_undeliverable(
 /* To be called after whatever was said to a machine: its time may be another. */
 void sessions_follow(struct sessions *sessions);
 
-/* Is it idle, or has it failed for good? */
-bool sessions_is_over(const struct signpost_session *session);
-
 /* Actions that are the same for all; `user` is the session. */
 void sessions_send(void *user, const char *id, enum session_type type, unsigned gen,
     const char *payload, bool end);

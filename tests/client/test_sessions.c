@@ -24,6 +24,7 @@ struct party {
     unsigned ended, dropped, called, ready;
     char messages[512]; /* that are for no session */
     bool stopped;
+    void (*on_state)(struct party *party, bool ended); /* what it does besides */
 };
 
 struct fixture {
@@ -110,6 +111,8 @@ static void on_state(
     if (*reason)
         snprintf(party->reason, sizeof party->reason, "%s", reason);
     party->ended += ended;
+    if (party->on_state)
+        party->on_state(party, ended);
 }
 
 static const signpost_session_events_t events = {
@@ -296,6 +299,69 @@ static void test_peer_that_is_offline_is_named(void **state)
         "requesting failed ");
 }
 
+/* --- from inside on_state -------------------------------------------------------------------- */
+
+static void close_what_failed(struct party *party, bool ended)
+{
+    if (!ended && !strcmp(party->state, "failed"))
+        signpost_session_close(party->session);
+}
+
+static void test_close_of_a_failed_attempt_ends_the_session(void **state)
+{
+    struct fixture *fixture = *state;
+    struct party *a = &fixture->a;
+
+    a->on_state = close_what_failed;
+    call(a, "nobody");
+    help_run_until(&fixture->loop, has_ended, a);
+    assert_string_equal(a->states, "requesting failed cleanup idle ");
+}
+
+static void stop_what_failed(struct party *party, bool ended)
+{
+    if (!ended && !strcmp(party->state, "failed"))
+        signpost_stop(party->client, on_stopped, party);
+}
+
+static void test_stop_when_an_attempt_failed_ends_the_session(void **state)
+{
+    struct fixture *fixture = *state;
+    struct party *a = &fixture->a;
+
+    a->on_state = stop_what_failed;
+    call(a, "nobody");
+    help_run_until(&fixture->loop, is_stopped, a);
+    assert_string_equal(a->states, "requesting failed cleanup idle ");
+    assert_int_equal(a->ended, 1);
+}
+
+static void call_again(struct party *party, bool ended)
+{
+    if (!ended || party->ended > 1)
+        return;
+    assert_int_equal(signpost_call(party->client, "b", NULL, &party->session), 0);
+    assert_null(signpost_session_data(party->session));
+    signpost_session_set_data(party->session, party);
+}
+
+static void test_data_of_a_call_from_inside_on_state_stays(void **state)
+{
+    struct fixture *fixture = *state;
+    struct party *a = &fixture->a;
+    int data = 0;
+
+    call(a, "b");
+    signpost_session_set_data(a->session, &data);
+    help_run_until(&fixture->loop, is_connected, fixture);
+    a->on_state = call_again;
+    a->state[0] = fixture->b.state[0] = '\0';
+    signpost_session_close(a->session);
+    assert_ptr_equal(signpost_session_data(a->session), a);
+    help_run_until(&fixture->loop, is_connected, fixture);
+    assert_ptr_equal(signpost_session_data(a->session), a);
+}
+
 static void test_arguments_that_are_wrong_are_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -378,6 +444,48 @@ static void test_crowd_of_callers_finds_it_busy(void **state)
     fixture->b.waits = false;
 }
 
+static bool have_all_ended(void *user)
+{
+    const struct party *callers = user;
+
+    for (size_t i = 0; i < CALLED_MAX; i++)
+        if (!callers[i].ended)
+            return false;
+    return true;
+}
+
+/* They are known, since they called a moment ago. */
+static void test_crowd_of_callers_that_come_again_finds_it_busy(void **state)
+{
+    struct fixture *fixture = *state;
+    static struct party callers[CALLED_MAX];
+    char ids[CALLED_MAX][8];
+
+    fixture->b.refuses = true;
+    memset(callers, 0, sizeof callers);
+    for (size_t i = 0; i < CALLED_MAX; i++) {
+        snprintf(ids[i], sizeof ids[i], "c%zu", i);
+        start(fixture, &callers[i], ids[i]);
+    }
+    for (size_t i = 0; i < CALLED_MAX; i++)
+        call(&callers[i], "b");
+    help_run_until(&fixture->loop, have_all_ended, callers);
+    fixture->b.refuses = false;
+    fixture->b.waits = true;
+    fixture->b.called = 0;
+    for (size_t i = 0; i < CALLED_MAX; i++) {
+        callers[i].ended = 0;
+        call(&callers[i], "b");
+        send_text(&callers[i], "b", NULL, "mark", "1");
+        help_run_until(&fixture->loop, has_mark, &fixture->b);
+        fixture->b.messages[0] = '\0';
+    }
+    assert_in_range(fixture->b.called, 1, CALLED_MAX / 2);
+    for (size_t i = 0; i < CALLED_MAX; i++)
+        stop(fixture, &callers[i]);
+    fixture->b.waits = false;
+}
+
 static void test_knocks_without_end_are_passed_over(void **state)
 {
     struct fixture *fixture = *state;
@@ -423,12 +531,20 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refusal_is_final, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_peer_that_is_offline_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
+            test_close_of_a_failed_attempt_ends_the_session, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_stop_when_an_attempt_failed_ends_the_session, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_data_of_a_call_from_inside_on_state_stays, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
             test_arguments_that_are_wrong_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_ready_that_nobody_asked_for_is_a_message, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_bodies_that_make_no_sense_change_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_crowd_of_callers_finds_it_busy, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_crowd_of_callers_that_come_again_finds_it_busy, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_knocks_without_end_are_passed_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stop_in_the_middle_drops_it, set_up, tear_down),
     };
