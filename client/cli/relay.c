@@ -111,6 +111,7 @@ int relay_run(int fd)
 {
     static struct flow out, in;
     int code = CLI_OK, on = 1;
+    bool broken = false; /* the connection is, and what has come of it may still be read */
 
     out = (struct flow){.from = STDIN_FILENO, .to = fd};
     in = (struct flow){.from = fd, .to = STDOUT_FILENO};
@@ -128,8 +129,11 @@ int relay_run(int fd)
             close(STDOUT_FILENO);
         bool unwritten = in.done && in.start < in.end;
         /* A peer that takes nothing more ends it, whether it said so before or not. */
-        if (sent == EPIPE || sent == ECONNRESET)
-            break;
+        broken |= sent == EPIPE || sent == ECONNRESET;
+        if (broken)
+            sent = 0;
+        if (broken && !unwritten)
+            got = 0;
         if (unwritten && got == EPIPE)
             break;
         if (unwritten)

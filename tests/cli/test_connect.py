@@ -1,15 +1,18 @@
 """The commands `listen` and `connect`: stdin and stdout of two nodes, joined directly."""
 
+import fcntl
 import json
 import os
 import signal
 import socket
+import struct
 import subprocess
+import termios
 import threading
 import unittest
 
 from tests.cli.case import BINARY, ENDS_S, CliCase, closed_port
-from tests.lib.index import SANITIZER
+from tests.lib.index import SANITIZER, Stopwatch
 
 CONNECTED = (r"^signpost: connected to {0} at 127\.0\.0\.1:\d+ \((direct|lan|reversed)\) after "
              r"\d+ ms, round trip \d+\.\d+ ms\n$")
@@ -163,9 +166,28 @@ class TestConnect(CliCase):
                 accepted.sendall(b"welcome")
                 self.assertEqual(caller.hears(7), b"welcome")
 
+    def test_what_a_service_said_before_it_broke_off_is_not_lost(self):
+        data = os.urandom(160 << 10)  # more than the pipe and the command hold
+        with socket.create_server(("127.0.0.1", 0)) as service:
+            self.node("s", endpoints=[f"echo://127.0.0.1:{service.getsockname()[1]}"])
+            caller = self.connects("s", "--scheme", "echo")
+            accepted, _ = service.accept()
+        self.assertRegex(caller.note(), CONNECTED.format("s"))
+        caller.says(b"never read")
+        accepted.recv(1, socket.MSG_PEEK)
+        accepted.sendall(data)
+        clock = Stopwatch()
+        while struct.unpack("i", fcntl.ioctl(accepted, termios.TIOCOUTQ, b"1234"))[0]:
+            self.assertLess(clock.elapsed(), ENDS_S)  # it is on its way
+        accepted.close()
+        caller.says(b"too late")
+        self.assertEqual(caller.wait()[:2], (0, data))
+
     def test_service_that_is_not_there_exits_68(self):
-        self.node("s", endpoints=[f"echo://127.0.0.1:{closed_port()}"])
-        self.assertEnds(68, "connect", "s", "--scheme", "echo", says="connection refused")
+        port = closed_port()
+        self.node("s", endpoints=[f"echo://127.0.0.1:{port}"])
+        self.assertEnds(68, "connect", "s", "--scheme", "echo",
+                        says=f"cannot reach s: 127.0.0.1:{port}: connection refused\n")
 
     def test_peer_that_nobody_knows_exits_66(self):
         self.assertEnds(66, "connect", "nobody", says=("nobody", "offline"))
