@@ -13,7 +13,7 @@ struct lookup {
     struct http_call *call;
     size_t next; /* the index that is asked after this one */
     char id[65];
-    int error;
+    int error; /* of those that were asked so far: that one does not know it counts most */
     lookup_done done;
     void *user;
 };
@@ -26,22 +26,23 @@ static void on_reply(const struct http_reply *reply, void *user)
     struct codec_reply parsed = {0};
     char detail[HTTP_DETAIL_SIZE];
     const signpost_peer_t *peer = NULL;
+    int error = reply->error;
 
     lookup->call = NULL;
-    if (reply->error)
-        lookup->error = reply->error;
-    else if (reply->status == 404)
-        lookup->error = SIGNPOST_ERROR_UNKNOWN_PEER;
-    else if (reply->status != 200)
-        lookup->error = SIGNPOST_ERROR_REFUSED;
-    else
-        lookup->error = codec_parse(CODEC_NODE, reply->body, reply->body_size, &parsed, detail);
-    if (!lookup->error && !strcmp(parsed.list.nodes[0].id, lookup->id))
+    if (!error && reply->status == 404)
+        error = SIGNPOST_ERROR_UNKNOWN_PEER;
+    else if (!error && reply->status != 200)
+        error = SIGNPOST_ERROR_REFUSED;
+    else if (!error)
+        error = codec_parse(CODEC_NODE, reply->body, reply->body_size, &parsed, detail);
+    if (!error && !strcmp(parsed.list.nodes[0].id, lookup->id))
         peer = &parsed.list.nodes[0];
-    else if (!lookup->error)
-        lookup->error = SIGNPOST_ERROR_PROTOCOL;
+    else if (!error)
+        error = SIGNPOST_ERROR_PROTOCOL;
+    if (lookup->error != SIGNPOST_ERROR_UNKNOWN_PEER)
+        lookup->error = error;
     if (peer || !ask_next(lookup)) {
-        lookup->done(lookup->error, peer, lookup->user);
+        lookup->done(peer ? 0 : lookup->error, peer, lookup->user);
         free(lookup);
     }
     codec_free(&parsed);
