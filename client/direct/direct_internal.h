@@ -13,7 +13,6 @@
 #define DIRECT_ENDPOINT_SIZE 80 /* "signpost://[address]:port" and NUL */
 #define DIRECT_ENDPOINTS_BYTES (DIRECT_ENDPOINTS_MAX * (DIRECT_ENDPOINT_SIZE + 1) + 1)
 #define DIRECT_REASON_SIZE (SESSION_REASON_SIZE * 3)
-#define DIRECT_LOCALS_MAX 32
 
 /* One signpost_connect(). */
 struct request {
@@ -45,7 +44,7 @@ struct direct {
     char host[64]; /* "": everywhere */
     signpost_connection_cb on_connection;
     void *user;
-    struct sockaddr_storage locals[DIRECT_LOCALS_MAX]; /* this machine's addresses */
+    struct sockaddr_storage *locals; /* this machine's addresses, all of them */
     size_t local_count;
 };
 

@@ -7,23 +7,29 @@
 
 /* --- this machine's addresses ---------------------------------------------------------------- */
 
+/* Where that does not work what was known stays: an address that is missing counts as gone. */
 static void read_locals(struct direct *direct)
 {
     uv_interface_address_t *interfaces;
+    struct sockaddr_storage *locals;
     int count;
 
-    direct->local_count = 0;
     if (uv_interface_addresses(&interfaces, &count))
         return;
-    for (int i = 0; i < count && direct->local_count < DIRECT_LOCALS_MAX; i++) {
-        struct sockaddr_storage *local = &direct->locals[direct->local_count++];
-        memset(local, 0, sizeof *local);
+    locals = calloc((size_t)count + 1, sizeof *locals);
+    for (int i = 0; locals && i < count; i++) {
+        struct sockaddr_storage *local = &locals[i];
         if (interfaces[i].address.address4.sin_family == AF_INET)
             memcpy(local, &interfaces[i].address.address4, sizeof interfaces[i].address.address4);
         else
             memcpy(local, &interfaces[i].address.address6, sizeof interfaces[i].address.address6);
     }
     uv_free_interface_addresses(interfaces, count);
+    if (!locals)
+        return;
+    free(direct->locals);
+    direct->locals = locals;
+    direct->local_count = (size_t)count;
 }
 
 /* --- where we listen ------------------------------------------------------------------------- */

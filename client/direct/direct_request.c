@@ -348,6 +348,7 @@ static void on_timer_closed(uv_handle_t *handle)
     signpost_t *client = direct->client;
 
     client->direct = NULL;
+    free(direct->locals);
     free(direct);
     client_release(client);
 }
