@@ -392,8 +392,8 @@ void signpost_stop(signpost_t *client, void (*stopped)(void *user), void *user)
     client->leaving = client->link_count;
     if (client->mesh)
         mesh_stop(client->mesh);
-    direct_stop(client->direct); /* before its sessions, which would give reasons of their own */
     sessions_stop(client->sessions);
+    direct_stop(client->direct);
     outbox_stop(client->outbox);
     for (size_t i = 0; i < client->link_count; i++)
         link_leave(client->links[i], on_left);
