@@ -30,6 +30,11 @@ struct signpost_session *sessions_find(
     return at;
 }
 
+static bool is_direct(const char *kind)
+{
+    return !strcmp(kind, "direct");
+}
+
 /* By the id of the attempt, which the peer may have chosen. */
 static struct signpost_session *find_by_id(
     const struct sessions *sessions, const char *peer, const char *id)
@@ -51,7 +56,7 @@ int sessions_get(struct sessions *sessions, const char *peer, const char *kind,
     struct signpost_session **ret_session)
 {
     struct signpost_session *session = sessions_find(sessions, peer, kind);
-    bool direct = !strcmp(kind, "direct");
+    bool direct = is_direct(kind);
 
     if (!session) {
         if (sessions->count >= SESSIONS_MAX)
@@ -190,10 +195,11 @@ static void say_busy(struct sessions *sessions, const signpost_message_t *knock)
 }
 
 /* `own`: the caller's, of that kind; NULL: there is none yet. */
-static bool has_room(const struct sessions *sessions, const signpost_message_t *knock,
+static bool has_room(const struct sessions *sessions, const signpost_message_t *knock, bool direct,
     const struct signpost_session *own)
 {
     size_t called = 0, of_address = 0, kinds = 0;
+    size_t most = direct ? SESSIONS_DIRECT_MAX : SESSIONS_CALLED_MAX;
 
     for (const struct signpost_session *at = sessions->first; at; at = at->next) {
         enum session_state state = session_get_state(at->machine);
@@ -201,11 +207,12 @@ static bool has_room(const struct sessions *sessions, const signpost_message_t *
         if (session_is_caller(at->machine) || state == SESSION_CONNECTED ||
             session_is_over(at->machine))
             continue;
+        if (is_direct(at->kind) != direct)
+            continue;
         called++;
         of_address += !strcmp(at->from, knock->from_address);
     }
-    return called < SESSIONS_CALLED_MAX && of_address < SESSIONS_OF_ADDRESS_MAX &&
-           kinds < SESSIONS_KINDS_MAX;
+    return called < most && of_address < most / 2 && kinds < SESSIONS_KINDS_MAX;
 }
 
 /* An honest peer knocks seldom; each knock is to cost us little. */
@@ -230,10 +237,11 @@ static bool take_knock(
     signpost_t *client = sessions->client;
     struct signpost_session *session = sessions_find(sessions, knock->from, signal->kind);
 
-    if (!strcmp(signal->kind, "direct") ? !signpost_port(client) : !client->config.sessions)
+    bool direct = is_direct(signal->kind);
+    if (direct ? !signpost_port(client) : !client->config.sessions)
         return false;
     if ((!session || session_is_over(session->machine)) &&
-        (!has_room(sessions, knock, session) ||
+        (!has_room(sessions, knock, direct, session) ||
             sessions_get(sessions, knock->from, signal->kind, &session))) {
         say_busy(sessions, knock);
         return true;

@@ -9,10 +9,13 @@
 #include "client.h"
 #include "session.h"
 
-#define SESSIONS_MAX 4096          /* also those that are over, for a little while */
-#define SESSIONS_CALLED_MAX 32     /* that peers began and that are not connected yet */
-#define SESSIONS_OF_ADDRESS_MAX 16 /* of these from one address */
-#define SESSIONS_KINDS_MAX 4       /* that one peer may begin */
+#define SESSIONS_MAX 4096    /* also those that are over, for a little while */
+#define SESSIONS_KINDS_MAX 4 /* that one peer may begin */
+
+/* That peers began and that are not connected yet; from one address half of it. A direct one costs
+ * little and is over in a moment, and a mesh that starts has many. */
+#define SESSIONS_CALLED_MAX 32
+#define SESSIONS_DIRECT_MAX 64 /* as many as the listener greets at once */
 
 struct sessions;
 
