@@ -94,28 +94,18 @@ export class Machine {
         this.#actions = actions;
     }
 
-    get state() {
-        return this.#state;
-    }
+    get state() { return this.#state; }
 
     /** Of the attempt; "": none. */
-    get session() {
-        return this.#id;
-    }
+    get session() { return this.#id; }
 
-    get caller() {
-        return this.#caller;
-    }
+    get caller() { return this.#caller; }
 
     /** When `tick` is to be called; Infinity: no timer is left. */
-    get due() {
-        return Math.min(...this.#due);
-    }
+    get due() { return Math.min(...this.#due); }
 
     /** Nothing is under way, and nothing will come of itself. */
-    get over() {
-        return ["idle", "failed"].includes(this.#state) && this.due === Infinity;
-    }
+    get over() { return ["idle", "failed"].includes(this.#state) && this.due === Infinity; }
 
     // --- what the application says: passed over where it makes no sense --------------------------
 
@@ -346,9 +336,7 @@ export class Machine {
 
     // --- attempts --------------------------------------------------------------------------------
 
-    get #inAttempt() {
-        return !OUTSIDE.includes(this.#state);
-    }
+    get #inAttempt() { return !OUTSIDE.includes(this.#state); }
 
     #enter(state, reason = "", last = false, code = "") {
         const serial = ++this.#serial;
@@ -476,6 +464,7 @@ const CUT_AFTER_MS = 500; // a poll that lived so long was cut; before, the inde
 const BACKOFF_MS = 500; // the first, doubled each time up to
 const BACKOFF_MOST_MS = 10000;
 const REFUSED_MOST_MS = 60000;
+const RETRY_MOST_MS = 600000; // whatever Retry-After says
 const PAGE_NODES = 500;
 const REPEATS = 1024; // messages that are known again
 const TTL_S = { knock: 5, ready: 5, offer: 10, answer: 10 }; // as the index has it; others 30
@@ -523,34 +512,42 @@ class Index {
     }
 
     async #run() {
-        while (!this.#leaving) await (this.#registered ? this.#pollOnce() : this.#register());
+        while (!this.#leaving) {
+            try {
+                await (this.#registered ? this.#pollOnce() : this.#register());
+            } catch (error) {
+                const sentence = `the index says what makes no sense: ${error.message}`;
+                await this.#trouble(new SignpostError("protocol", sentence, error));
+            }
+        }
     }
 
     // --- requests --------------------------------------------------------------------------------
 
     /** The reply; where there was none its status is 0. */
-    async #request(method, path, { body, timeout = SHORT_MS, credential, keepalive, abort } = {}) {
+    async #request(method, path, how = {}) {
         const { url, fetch, token } = this.#options;
-        const controller = abort ?? new AbortController();
-        const bearer = credential === undefined ? token : credential;
-        const headers = {};
-        if (bearer) headers.Authorization = `Bearer ${bearer}`;
-        if (body) headers["Content-Type"] = "application/json";
+        const { content, timeout = SHORT_MS, credential = token, keepalive = false } = how;
+        const controller = how.abort ?? new AbortController();
         const timer = this.#clock.setTimeout(() => controller.abort(), timeout);
+        const headers = {};
+        if (credential) headers.Authorization = `Bearer ${credential}`;
+        if (content) headers["Content-Type"] = "application/json";
         this.#open.add(controller);
         try {
             const reply = await fetch(url + path, {
                 method,
                 headers,
-                body: body && JSON.stringify(body),
+                body: content && JSON.stringify(content),
                 signal: controller.signal,
-                keepalive: keepalive === true,
+                keepalive,
                 cache: "no-store",
                 credentials: "omit",
                 referrerPolicy: "no-referrer",
             });
             const retryAfter = Number(reply.headers.get("Retry-After")) * 1000 || 0;
-            return { status: reply.status, body: parse(await reply.text()), retryAfter };
+            const body = parse(await reply.text());
+            return { status: reply.status, body, retryAfter: Math.min(retryAfter, RETRY_MOST_MS) };
         } catch {
             return { status: 0, body: null, retryAfter: 0 };
         } finally {
@@ -559,28 +556,36 @@ class Index {
         }
     }
 
-    #rest(ms) {
+    /** `firm`: to its end, as the index has asked for it. */
+    #rest(ms, firm = false) {
         return new Promise((resolve) => {
-            const wake = () => {
-                this.#clock.clearTimeout(timer);
-                this.#rests.delete(wake);
+            if (this.#stopped) return resolve();
+            const rest = { firm, timer: null };
+            rest.wake = () => {
+                this.#clock.clearTimeout(rest.timer);
+                this.#rests.delete(rest);
                 resolve();
             };
-            const timer = this.#clock.setTimeout(wake, ms);
-            this.#rests.add(wake);
+            rest.timer = this.#clock.setTimeout(rest.wake, ms);
+            this.#rests.add(rest);
         });
     }
 
-    #backoff(failures, most, retryAfter) {
-        const window = Math.min(BACKOFF_MS * 2 ** failures, most);
-        const delay = this.#clock.random() * window;
-        return retryAfter ? retryAfter + delay / 4 : delay;
+    #backOff(failures, most, retryAfter = 0, atMost = Infinity) {
+        const delay = this.#clock.random() * Math.min(BACKOFF_MS * 2 ** failures, most);
+        const ms = retryAfter ? retryAfter + delay / 4 : delay;
+        return this.#rest(Math.min(ms, atMost), retryAfter > 0);
     }
 
-    /** What is waited for is tried now: the network may be back. */
-    nudge(network = false) {
-        for (const wake of [...this.#rests]) wake();
-        if (network) this.#interrupt();
+    /** What waits for better times is tried now. */
+    nudge(all = false) {
+        for (const rest of [...this.#rests]) if (all || !rest.firm) rest.wake();
+    }
+
+    /** The network is another: what the poll waits at may be dead. */
+    renew() {
+        this.nudge();
+        this.#interrupt();
     }
 
     #interrupt() {
@@ -604,16 +609,17 @@ class Index {
         this.#probing = false;
         if (!this.#leaving && (error.code !== "busy" || this.state !== "ready"))
             this.#setState(refused ? "refused" : "away", error);
-        if (!this.#leaving)
-            await this.#rest(this.#backoff(this.#failures++, most, retryAfter));
+        if (this.#leaving) return;
+        await this.#backOff(this.#failures++, most, retryAfter);
     }
 
     // --- the node --------------------------------------------------------------------------------
 
     async #register() {
         const { network, meta, listed, ttl, token, key } = this.#options;
-        const body = { id: this.id, network, meta, listed, ttl, token };
-        const reply = await this.#request("POST", "/register", { body, credential: key ?? "" });
+        const content = { id: this.id, network, meta, listed, ttl, token };
+        const how = { content, credential: key ?? "" };
+        const reply = await this.#request("POST", "/register", how);
         const ok = reply.status === 200 || reply.status === 201;
         if (!ok || typeof reply.body?.id !== "string") {
             await this.#trouble(explain(reply), reply.retryAfter);
@@ -636,7 +642,7 @@ class Index {
      */
     async leave(patient) {
         this.#leaving = true;
-        this.#interrupt();
+        this.renew();
         const pending = [this.#loop, ...this.#queues.values()];
         if (patient) await Promise.race([Promise.allSettled(pending), this.#rest(LEAVE_MS)]);
         if (this.#registered) {
@@ -650,7 +656,7 @@ class Index {
         this.#leaving = this.#stopped = true;
         this.#registered = false;
         for (const controller of [...this.#open]) controller.abort();
-        this.nudge();
+        this.nudge(true);
         this.#setState(state, error);
     }
 
@@ -658,11 +664,11 @@ class Index {
 
     async #pollOnce() {
         const wait = this.state === "ready" && !this.#probing ? WAIT_S : 0;
-        const body = { since: this.#since, after: this.#after, wait, limit: PAGE_NODES };
+        const content = { since: this.#since, after: this.#after, wait, limit: PAGE_NODES };
         const asked = this.#clock.now();
-        this.#poll = new AbortController();
-        const timeout = wait * 1000 + SHORT_MS;
-        const reply = await this.#request("POST", "/events", { body, timeout, abort: this.#poll });
+        const abort = (this.#poll = new AbortController());
+        const how = { content, timeout: wait * 1000 + SHORT_MS, abort };
+        const reply = await this.#request("POST", "/events", how);
         this.#poll = null;
         const interrupted = this.#interrupted && reply.status === 0;
         this.#interrupted = false;
@@ -682,14 +688,14 @@ class Index {
         if (!(await this.#takeList(list)) || this.#leaving) return;
         this.#failures = 0;
         this.#setState("ready");
-        if (reply.retryAfter) await this.#rest(reply.retryAfter);
+        if (reply.retryAfter) await this.#rest(reply.retryAfter, true);
     }
 
     async #unanswered(reply, cut) {
         const error = explain(reply);
         if (reply.body?.action === "register") {
             this.#loseLease();
-            await this.#rest(this.#backoff(this.#failures++, BACKOFF_MOST_MS, 0));
+            await this.#backOff(this.#failures++, BACKOFF_MOST_MS);
         } else if (reply.body?.code === "superseded") {
             this.stop("replaced", new SignpostError(
                 "replaced", `someone else is ${this.id} now, in another tab or place`));
@@ -765,17 +771,17 @@ class Index {
             if (this.#stopped) throw this.error ?? new SignpostError("closed", "this page left");
             if (left <= 0) throw error;
             const slow = this.#clock.setTimeout(() => this.#interrupt(), YIELD_MS);
-            const timeout = Math.min(SEND_MS, left);
-            const keepalive = message.type === "bye";
-            const reply = await this.#request("POST", path, { body: message, timeout, keepalive });
+            const how = { content: message, timeout: Math.min(SEND_MS, left) };
+            how.keepalive = message.type === "bye";
+            const reply = await this.#request("POST", path, how);
             this.#clock.clearTimeout(slow);
             if (reply.status === 202) return reply.body;
             if (reply.body?.action === "register") this.#loseLease();
             error = explain(reply, to);
             const final = error.code === "offline" ? !this.#events.knows(to) : error.final;
             if (final) throw error;
-            const pause = this.#backoff(failures, SEND_MS, reply.retryAfter);
-            await this.#rest(Math.min(pause, Math.max(deadline - this.#clock.now(), 0)));
+            const rest = Math.max(deadline - this.#clock.now(), 0);
+            await this.#backOff(failures, SEND_MS, reply.retryAfter, rest);
         }
     }
 
@@ -838,9 +844,7 @@ class Directory {
         this.#tell = tell;
     }
 
-    get due() {
-        return Math.min(Infinity, ...this.#missing.values());
-    }
+    get due() { return Math.min(Infinity, ...this.#missing.values()); }
 
     whole(nodes, now) {
         const listed = new Set(nodes.map((node) => node.id));
@@ -926,8 +930,11 @@ class Connection {
     /** One that the browser cannot read is not missed: others may do. */
     takeCandidates(list, end) {
         this.#step(async () => {
-            for (const candidate of list) await this.pc.addIceCandidate(candidate).catch(() => {});
-            if (end) await this.pc.addIceCandidate().catch(() => {});
+            for (const candidate of end ? [...list, undefined] : list) {
+                try {
+                    await this.pc.addIceCandidate(candidate);
+                } catch {}
+            }
         });
     }
 
@@ -1021,9 +1028,7 @@ class Session {
         });
     }
 
-    get due() {
-        return Math.min(this.machine.due, this.#channelDue, this.overSince + LINGER_MS);
-    }
+    get due() { return Math.min(this.machine.due, this.#channelDue, this.overSince + LINGER_MS); }
 
     /** A call of the peer's that is not connected yet. */
     get called() {
@@ -1084,7 +1089,9 @@ class Session {
             this.#knocks = Math.max(0, this.#knocks - leaked);
             this.#knocked = now;
         }
-        return this.#knocks >= KNOCKS || ++this.#knocks > KNOCKS;
+        if (this.#knocks >= KNOCKS) return true;
+        this.#knocks++;
+        return false;
     }
 
     // --- what the machine wants ------------------------------------------------------------------
@@ -1273,13 +1280,9 @@ class Sessions {
         this.#page = page;
     }
 
-    get id() {
-        return this.index.id;
-    }
+    get id() { return this.index.id; }
 
-    get takesCalls() {
-        return this.#page.takesCalls();
-    }
+    get takesCalls() { return this.#page.takesCalls(); }
 
     get due() {
         return Math.min(Infinity, ...[...this.#all.values()].map((session) => session.due));
@@ -1540,7 +1543,7 @@ export class Signpost extends EventTarget {
         const { signal: ended } = this.#ears;
         const on = (target, type, act) => target?.addEventListener?.(type, act, { signal: ended });
         on(this.#options.signal, "abort", () => this.leave());
-        on(globalThis, "online", () => this.#index.nudge(true));
+        on(globalThis, "online", () => this.#index.renew());
         on(globalThis.document, "visibilitychange", () => {
             this.#wake();
             this.#index.nudge();
@@ -1548,24 +1551,16 @@ export class Signpost extends EventTarget {
         on(globalThis, "pagehide", () => this.#leave(false));
     }
 
-    get id() {
-        return this.#index.id;
-    }
+    get id() { return this.#index.id; }
 
     /** Proves who we are; who gives it to another `join` becomes this node, and replaces us. */
-    get token() {
-        return this.#options.token;
-    }
+    get token() { return this.#options.token; }
 
     /** How the index fares: connecting, ready, away, refused, replaced or left. */
-    get index() {
-        return this.#index.state;
-    }
+    get index() { return this.#index.state; }
 
     /** Who else is there: a Map of id to record. */
-    get nodes() {
-        return this.#directory.nodes;
-    }
+    get nodes() { return this.#directory.nodes; }
 
     /**
      * A connection to a peer: one that is there, that the peer makes at the same time, or a new one.

@@ -101,7 +101,10 @@ export class World {
 
     constructor(index, t) {
         this.index = index;
-        t.after(() => Promise.all(this.#pages.map((page) => page.leave())));
+        t.after(async () => {
+            await Promise.all(this.#pages.map((page) => page.leave()));
+            this.assertNothingIsLeft();
+        });
     }
 
     /** Like the real one; a test may put its own in its place. */
