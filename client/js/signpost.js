@@ -477,6 +477,7 @@ class Index {
     id;
     state = "connecting"; // ready, away, refused, replaced, left
     error = null; // why it is not ready
+    hurry = false; // the page goes: nothing can wait for its turn
     #options;
     #events;
     #clock;
@@ -643,13 +644,14 @@ class Index {
     async leave(patient) {
         this.#leaving = true;
         this.renew();
-        const pending = [this.#loop, ...this.#queues.values()];
-        if (patient) await Promise.race([Promise.allSettled(pending), this.#rest(LEAVE_MS)]);
+        const pending = Promise.allSettled([this.#loop, ...this.#queues.values()]);
+        if (patient) await Promise.race([pending, this.#rest(LEAVE_MS)]);
         if (this.#registered) {
             const how = { keepalive: true, timeout: LEAVE_MS };
             await this.#request("DELETE", `/nodes/${this.id}`, how);
         }
         this.stop("left");
+        await pending;
     }
 
     stop(state, error) {
@@ -751,7 +753,7 @@ class Index {
         const message = { id: newId(), type, session, body, ttl };
         const deadline = this.#clock.now() + (ttl ?? TTL_S[type] ?? 30) * 1000;
         const queue = `${to} ${session ?? message.id}`;
-        const before = this.#queues.get(queue);
+        const before = this.hurry ? undefined : this.#queues.get(queue);
         const deliver = () => this.#deliver(to, message, deadline);
         const done = before ? before.then(deliver, deliver) : deliver();
         this.#queues.set(queue, done);
@@ -884,7 +886,7 @@ function fingerprint({ endpoints, observed, meta, reach }) {
 
 /**
  * The RTCPeerConnection of one attempt and its first data channel. What is asked of it happens step
- * by step, in the order of asking; after `close` nothing does, and whatever fails is of no interest.
+ * by step, in the order of asking; after `close` nothing does, and nobody minds what fails.
  */
 class Connection {
     pc = null;
@@ -1526,12 +1528,13 @@ export class Signpost extends EventTarget {
                 if (error) this.#leave(false).then(() => reject(error));
                 else resolve();
             };
-            const look = () => {
-                if (this.index === "ready") end();
-                else if (this.index === "left") end(signal?.aborted ? aborted() : this.#index.error);
-                else if (["refused", "replaced"].includes(this.index)) end(this.#index.error);
+            const look = ({ state, error }) => {
+                if (state === "ready") end();
+                else if (state === "left") end(aborted());
+                else if (state === "refused" || state === "replaced") end(error);
             };
-            const timer = clock.setTimeout(() => end(this.#index.error), JOIN_MS);
+            const late = new SignpostError("unreachable", "the index does not answer");
+            const timer = clock.setTimeout(() => end(this.#index.error ?? late), JOIN_MS);
             this.addEventListener("index", look);
             this.#listen();
             this.#index.start();
@@ -1563,7 +1566,7 @@ export class Signpost extends EventTarget {
     get nodes() { return this.#directory.nodes; }
 
     /**
-     * A connection to a peer: one that is there, that the peer makes at the same time, or a new one.
+     * A connection to a peer: one that is there, one that the peer makes just now, or a new one.
      * @param {string} peer
      * @param {object} [options] label, channelOptions, rtc, setup(pc, call), retries, signal
      */
@@ -1600,6 +1603,7 @@ export class Signpost extends EventTarget {
         if (this.#left && patient) return this.#left;
         this.#left = Promise.resolve(); // for who asks from inside
         this.#ears.abort();
+        this.#index.hurry = !patient;
         this.#sessions.close();
         this.#options.clock.clearTimeout(this.#timer);
         this.#left = this.#index.leave(patient);
@@ -1619,7 +1623,7 @@ export class Signpost extends EventTarget {
             report(error);
         }
         this.dispatchEvent(event);
-        if (type === "index" && this.index === "replaced") this.#sessions.abandon(this.#index.error);
+        if (detail.state === "replaced") this.#sessions.abandon(detail.error);
     }
 
     #others(nodes) {

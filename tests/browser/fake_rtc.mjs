@@ -17,7 +17,8 @@ export function makeFakeRtc() {
         send(data) {
             const { other } = this;
             if (this.readyState !== "open") throw new Error("the channel is not open");
-            queueMicrotask(() => other.dispatchEvent(Object.assign(new Event("message"), { data })));
+            const message = Object.assign(new Event("message"), { data });
+            queueMicrotask(() => other.dispatchEvent(message));
         }
 
         open() {

@@ -91,7 +91,7 @@ export class TestClock {
 
 let worlds = 0;
 
-/** A network of its own, with what its pages use: a clock, WebRTC, and requests that are counted. */
+/** A network of its own, with what its pages use: a clock, WebRTC, counted requests. */
 export class World {
     clock = new TestClock();
     rtc = makeFakeRtc();
@@ -137,7 +137,8 @@ export class World {
     async node(id, members = {}) {
         const token = randomBytes(32).toString("base64url");
         const ask = async (method, path, body) => {
-            const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+            const json = { "Content-Type": "application/json" };
+            const headers = { Authorization: `Bearer ${token}`, ...json };
             const reply = await fetch(this.index.url + path, {
                 method, headers, body: body && JSON.stringify(body) });
             const text = await reply.text();

@@ -236,7 +236,8 @@ test("the label and the page's own setup reach the connection", async (t) => {
 test("a setup that fails is the page's own error", async (t) => {
     const { world, a, b } = await two(t);
     const over = inState(b, "a", "idle");
-    const error = await fails(a.connect("b", { setup() { throw new Error("no camera"); } }), "setup");
+    const setup = () => { throw new Error("no camera"); };
+    const error = await fails(a.connect("b", { setup }), "setup");
     assert.match(error.message, /no camera/);
     await over;
     assert.equal(world.rtc.open, 0);
@@ -429,6 +430,12 @@ test("every message comes twice, and is sent twice", async (t) => {
     assert.deepEqual(b.log, ["preparing", "ready", "offer-received", "answer-sent", "connecting",
         "connected"].map((state) => `a ${state}`));
     assert.equal(world.rtc.made.length, 2);
+    const notes = [];
+    b.onmessage = ({ message }) => notes.push(message.body);
+    const end = event(b, "message", ({ message }) => message.body === "end");
+    for (const body of ["begin", "end"]) await soon(a.send("b", "note", body));
+    await end;
+    assert.deepEqual(notes, ["begin", "end"]);
 });
 
 test("a message of the application's own", async (t) => {
@@ -693,8 +700,9 @@ test("a post that gets no connection takes that of the poll", async (t) => {
 // --- nothing is left --------------------------------------------------------------------------
 
 test("a program that leaves ends by itself", async () => {
+    const module = new URL("../../client/js/signpost.js", import.meta.url);
     const script = `
-        import { Signpost } from ${JSON.stringify(new URL("../../client/js/signpost.js", import.meta.url))};
+        import { Signpost } from "${module}";
         const here = await Signpost.join("${index.url}", { RTCPeerConnection: class {} });
         await here.connect("nobody", { retries: 0 }).catch((error) => console.log(error.code));
         await here.leave();`;

@@ -24,8 +24,8 @@ function shown({ type, session, gen, payload, end }) {
 
 /** The message as the machine takes it. */
 function read(message) {
-    const { payload = "", end = false } = message;
-    return { ...message, end, payload: message.type === "candidates" ? fromLines(payload) : payload };
+    const { type, payload = "", end = false } = message;
+    return { ...message, end, payload: type === "candidates" ? fromLines(payload) : payload };
 }
 
 /** What the machine does is put into `out`, which is another one for each step. */
