@@ -1315,7 +1315,7 @@ class Sessions {
     }
 
     close() {
-        for (const session of this.#all.values()) session.machine.close();
+        for (const { machine } of this.#all.values()) if (!machine.over) machine.close();
         this.#all.clear();
     }
 

@@ -681,6 +681,20 @@ test("the index is not asked before it said", async (t) => {
     await up;
 });
 
+test("a post that finds the lease lost has it mended", async (t) => {
+    const { world, a } = await two(t);
+    let posts = 0;
+    let registers = 0;
+    changing(world, (url, init) => {
+        registers += url.endsWith("/register");
+        if (!isPost(url) || ++posts > 1) return fetch(url, init);
+        return reply(404, { code: "unknown_node", action: "register", detail: "" });
+    });
+    await soon(a.send("b", "note", null));
+    assert.equal(registers, 1);
+    assert.equal(posts, 2);
+});
+
 test("a post that gets no connection takes that of the poll", async (t) => {
     const { world, a } = await two(t);
     let poll;
