@@ -141,14 +141,16 @@ class Connection:
 
     async def add_candidates(self, session):
         """This library starts its checks with what it has: so the candidates come first."""
-        body = (await self.mail.expect("candidates", session))["body"]
-        for init in body["candidates"]:
-            candidate = candidate_from_sdp(init["candidate"].removeprefix("candidate:"))
-            candidate.sdpMid = init["sdpMid"]
-            candidate.sdpMLineIndex = init["sdpMLineIndex"]
-            await self.connection.addIceCandidate(candidate)
-        if body["end"]:
-            await self.connection.sctp.transport.transport.addRemoteCandidate(None)
+        ended = False
+        while not ended:  # a browser may tell them in several batches
+            body = (await self.mail.expect("candidates", session))["body"]
+            for init in body["candidates"]:
+                candidate = candidate_from_sdp(init["candidate"].removeprefix("candidate:"))
+                candidate.sdpMid = init["sdpMid"]
+                candidate.sdpMLineIndex = init["sdpMLineIndex"]
+                await self.connection.addIceCandidate(candidate)
+            ended = body["end"]
+        await self.connection.sctp.transport.transport.addRemoteCandidate(None)
 
     async def call(self):
         session = str(uuid.uuid4())
