@@ -103,19 +103,18 @@ static void test_codec_what_is_no_object_is_refused(void **state)
     assert_refused("", (const char *const[]){"{\"kind\":\"webrtc\"}", NULL});
 }
 
-#define KIND_32 "abcdefghijklmnopqrstuvwxyz._-012"
-
 static void test_codec_knock_with_a_wrong_member_is_refused(void **state)
 {
     static const char *const wrong[] = {"{}", "{\"kind\":1}", "{\"kind\":null}", "{\"kind\":\"\"}",
         "{\"kind\":\"A\"}", "{\"kind\":\"a b\"}", "{\"kind\":\"a\\n\"}", "{\"kind\":\"\xc3\xa4\"}",
-        "{\"kind\":\"" KIND_32 "3\"}", "{\"kind\":\"direct\"}", "{\"kind\":\"direct\",\"want\":1}",
-        "{\"kind\":\"direct\",\"want\":\"\"}", "{\"kind\":\"direct\",\"want\":\"dials\"}",
-        "{\"kind\":\"direct\",\"want\":\"Accept\"}", "{\"kind\":\"direct\",\"want\":[\"dial\"]}",
+        "{\"kind\":\"abcdefghijklmnopqrstuvwxyz._-0123\"}", "{\"kind\":\"direct\"}",
+        "{\"kind\":\"direct\",\"want\":1}", "{\"kind\":\"direct\",\"want\":\"\"}",
+        "{\"kind\":\"direct\",\"want\":\"dials\"}", "{\"kind\":\"direct\",\"want\":\"Accept\"}",
+        "{\"kind\":\"direct\",\"want\":[\"dial\"]}", NULL};
+    static const char *const right[] = {"{\"kind\":\"a\"}",
+        "{\"kind\":\"abcdefghijklmnopqrstuvwxyz._-012\"}", "{\"kind\":\"webrtc\",\"want\":\"tea\"}",
+        "{\"more\":[],\"kind\":\"webrtc\"}", " {\"kind\":\"direct\" , \"want\":\"accept\"}\n",
         NULL};
-    static const char *const right[] = {"{\"kind\":\"a\"}", "{\"kind\":\"" KIND_32 "\"}",
-        "{\"kind\":\"webrtc\",\"want\":\"tea\"}", "{\"more\":[],\"kind\":\"webrtc\"}",
-        " {\"kind\":\"direct\" , \"want\":\"accept\"}\n", NULL};
 
     (void)state;
     assert_refused("knock", wrong);
