@@ -129,6 +129,8 @@ int signpost_update(
         return SIGNPOST_ERROR_INVALID;
     if (client->stopping)
         return SIGNPOST_ERROR_STOPPED;
+    if (client->announced && record_length(endpoints) == ENDPOINTS_MAX)
+        return SIGNPOST_ERROR_FULL; /* the listener needs one */
     int error = record_set(client, endpoints, meta, reach);
     if (!error)
         tell_links(client);

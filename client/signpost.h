@@ -227,7 +227,8 @@ SIGNPOST_API const char *signpost_id(const signpost_t *client); /* lives as long
 
 /* --- the node's own record ------------------------------------------------------------------- */
 
-/* What is NULL stays as it is. The indexes are told at once, or as soon as they answer. */
+/* What is NULL stays as it is. The indexes are told at once, or as soon as they answer. Of a node
+ * that listens at most 9 endpoints are the application's own: SIGNPOST_ERROR_FULL. */
 SIGNPOST_API int signpost_update(
     signpost_t *client, const char *const *endpoints, const char *meta, const char *reach);
 
@@ -312,7 +313,8 @@ typedef void (*signpost_connection_cb)(
 /* Takes connections of peers, on a port that is announced as an endpoint with the scheme
  * "signpost": at the address that the indexes see and at the private ones of this machine. `host`
  * is an address of it, NULL: all. `port` 0: one that is free. `on_connection` may be NULL where
- * there is a mesh. Once for a client. SIGNPOST_ERROR_ADDRESS. */
+ * there is a mesh. Once for a client. SIGNPOST_ERROR_ADDRESS; SIGNPOST_ERROR_FULL: the node has 10
+ * endpoints of its own. */
 SIGNPOST_API int signpost_listen(signpost_t *client, const char *host, uint16_t port,
     signpost_connection_cb on_connection, void *user);
 SIGNPOST_API uint16_t signpost_port(const signpost_t *client); /* 0: it does not listen */

@@ -181,6 +181,8 @@ int signpost_listen(signpost_t *client, const char *host, uint16_t port,
     if (direct->listener || client->config.watch_only || client->config.no_mailbox ||
         (host && !can_be_announced(host)))
         return SIGNPOST_ERROR_INVALID;
+    if (record_length((const char *const *)client->own_endpoints) == DIRECT_ENDPOINTS_MAX)
+        return SIGNPOST_ERROR_FULL;
     int error =
         listener_new(client->loop, host, port, client->id, direct_take_guest, direct, &listener);
     if (error)
