@@ -161,6 +161,9 @@ export class Signpost extends EventTarget {
     addEventListener<T extends keyof SignpostEvents>(
         type: T, listener: (event: SignpostEvents[T]) => void,
         options?: boolean | AddEventListenerOptions): void;
+    addEventListener(
+        type: string, listener: EventListenerOrEventListenerObject | null,
+        options?: boolean | AddEventListenerOptions): void;
 }
 
 export const LIMITS: Readonly<Record<

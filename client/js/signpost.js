@@ -498,8 +498,8 @@ class Index {
 
     /**
      * @param {object} options url, network, id, token, key, meta, listed, ttl, fetch, clock
-     * @param {object} events state(), whole(nodes), change(nodes, gone), message(message),
-     *     knows(id)
+     * @param {object} events state(), awake(), whole(nodes), change(nodes, gone),
+     *     message(message), knows(id)
      */
     constructor(options, events) {
         this.#options = options;
@@ -684,6 +684,7 @@ class Index {
     async #answered(reply) {
         const { list, mail } = reply.body;
         this.#probing = false;
+        this.#events.awake();
         for (const message of mail.messages ?? []) this.#take(message);
         if (this.#leaving) return;
         this.#after = mail.next; // what was handed over is acknowledged by the next poll
@@ -1426,6 +1427,14 @@ function report(error) {
     else queueMicrotask(() => { throw error; });
 }
 
+function addressOf(url) {
+    try {
+        return new URL(url, globalThis.location?.href).href.replace(/\/+$/, "");
+    } catch (error) {
+        throw new SignpostError("invalid", `${url} is no URL of an index`, error);
+    }
+}
+
 const aborted = () => new SignpostError("aborted", "it was called off");
 
 /** `detail` becomes members of the event. */
@@ -1478,10 +1487,8 @@ export class Signpost extends EventTarget {
             state: () => this.#emit("index", { state: this.index, error: this.#index.error }),
             whole: (nodes) => this.#directory.whole(this.#others(nodes), clock.now()),
             change: (nodes, gone) => this.#directory.change(this.#others(nodes), gone),
-            message: (message) => {
-                this.#wake(); // a throttled timer may be late
-                this.#sessions.take(message);
-            },
+            message: (message) => this.#sessions.take(message),
+            awake: () => this.#wake(), // a throttled timer may be late
             knows: (id) => this.nodes.has(id),
         });
         this.#sessions = new Sessions(options, this.#index, {
@@ -1503,6 +1510,7 @@ export class Signpost extends EventTarget {
         webcrypto ??= (await import(/* webpackIgnore: true */ /* @vite-ignore */ "node:crypto"))
             .webcrypto;
         if (signal?.aborted) throw aborted();
+        const given = Object.entries(options).filter(([, value]) => value !== undefined);
         const here = new Signpost({
             kind: "webrtc",
             listed: false,
@@ -1512,8 +1520,8 @@ export class Signpost extends EventTarget {
             clock: CLOCK,
             fetch: (...what) => globalThis.fetch(...what),
             RTCPeerConnection: globalThis.RTCPeerConnection,
-            ...options,
-            url: new URL(url, globalThis.location?.href).href.replace(/\/+$/, ""),
+            ...Object.fromEntries(given),
+            url: addressOf(url),
         });
         await here.#begin();
         return here;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import test, { after, before } from "node:test";
-import { SignpostError } from "../../client/js/signpost.js";
+import { Signpost, SignpostError } from "../../client/js/signpost.js";
 import { TestIndex, World, event, fails, inState, sayHello, soon } from "./help.mjs";
 
 const index = new TestIndex();
@@ -352,6 +352,7 @@ test("no node can be called that cannot be one", async (t) => {
     await fails(a.connect("a"), "invalid");
     await fails(a.connect("../list"), "invalid");
     await fails(a.connect(undefined), "invalid");
+    await fails(Signpost.join("http://"), "invalid");
 });
 
 test("a peer that never answers", async (t) => {
@@ -674,8 +675,8 @@ test("the index is not asked before it said", async (t) => {
     while (!rests()) await new Promise((resolve) => setImmediate(resolve));
     assert.equal(a.index, "ready");
     const up = event(a, "nodeup");
-    await world.node("b");
     surroundings.dispatchEvent(new Event("online"));
+    await world.node("b");
     assert.equal(polls, 2);
     world.clock.skip(400 * 1000);
     await up;
