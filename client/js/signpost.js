@@ -1,0 +1,2 @@
+// Signpost for browsers.
+export const version = "0";
