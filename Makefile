@@ -26,10 +26,13 @@ MANDIR = $(PREFIX)/share/man
 INSTALL_TO = $(DESTDIR)$(PREFIX)
 MAN_PAGES = $(wildcard docs/man/*.[1-8])
 
+# What the index serves as it is; server/pages/files.h says which.
+PAGE_FILES = $(wildcard client/js/*.js client/js/*.ts client/js/*.html)
+
 SERVER_SOURCES = $(wildcard server/*.c server/*/*.c)
 CLIENT_SOURCES = $(wildcard client/*.c client/session/*.c client/direct/*.c client/mesh/*.c)
 CLI_SOURCES = $(wildcard client/cli/*.c)
-TEST_SOURCES = $(wildcard tests/unit/test_*.c tests/store/test_*.c)
+TEST_SOURCES = $(wildcard tests/unit/test_*.c tests/store/test_*.c tests/turn/test_*.c)
 EXAMPLE_SOURCES = $(wildcard client/examples/*.c)
 CLIENT_TEST_SOURCES = $(wildcard tests/client/test_*.c)
 CLIENT_HELPER_SOURCES = $(filter-out $(CLIENT_TEST_SOURCES),$(wildcard tests/client/*.c))
@@ -140,6 +143,8 @@ $(BUILD)/obj/%.o: %.c | toolchain $(GENERATED)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/server/pages/files.o: $(PAGE_FILES)
 
 # The schema as one C string: each line is a literal of its own that ends with \n.
 $(BUILD)/generated/schema_sql.h: schema.sql

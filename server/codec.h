@@ -7,6 +7,7 @@
 #define SIGNPOST_CODEC_H
 
 #include "error.h"
+#include "ice/turn.h"
 #include "index/index.h"
 #include "text.h"
 
@@ -79,6 +80,9 @@ void codec_write_mail(
 void codec_write_events(
     struct text *out, const struct poll_pieces *pieces, const struct poll_result *result);
 void codec_write_problem(struct text *out, const struct fault *fault);
+
+/* An RTCConfiguration; `turn` NULL: without TURN servers. */
+void codec_write_ice(struct text *out, const struct ice *ice, const struct turn_credential *turn);
 
 /* For index_config.undeliverable_body. */
 size_t codec_undeliverable_body(

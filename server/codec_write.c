@@ -419,6 +419,44 @@ void codec_write_events(
     text_puts(out, "}\n");
 }
 
+/* --- help with connecting -------------------------------------------------------------------- */
+
+/* `{"urls":[...]`, the brace left open. */
+static void write_servers(struct text *out, const char *const *uris, size_t count)
+{
+    const char *separator = "";
+
+    text_puts(out, "{\"urls\":[");
+    for (size_t i = 0; i < count; i++) {
+        text_puts(out, separator);
+        codec_write_string(out, uris[i]);
+        separator = ",";
+    }
+    text_puts(out, "]");
+}
+
+void codec_write_ice(struct text *out, const struct ice *ice, const struct turn_credential *turn)
+{
+    text_puts(out, "{\"iceServers\":[");
+    if (ice->stun_count) {
+        write_servers(out, ice->stun_uris, ice->stun_count);
+        text_puts(out, turn ? "}," : "}");
+    }
+    if (turn) {
+        write_servers(out, ice->turn_uris, ice->turn_count);
+        text_puts(out, ",\"username\":");
+        codec_write_string(out, turn->username);
+        text_puts(out, ",\"credential\":");
+        codec_write_string(out, turn->password);
+        text_puts(out, "}");
+    }
+    text_puts(out, "],\"ttl\":");
+    write_integer(out, LIMIT_TURN_TTL_S);
+    text_puts(out, "}\n");
+}
+
+/* --- problems -------------------------------------------------------------------------------- */
+
 void codec_write_problem(struct text *out, const struct fault *fault)
 {
     text_puts(out, "{\"type\":\"urn:signpost:problem:");

@@ -11,6 +11,7 @@
 int main(int argc, char **argv)
 {
     struct options options;
+    struct service_files files;
     struct fault fault;
 
     switch (options_parse(argc, argv, &options, &fault)) {
@@ -18,12 +19,16 @@ int main(int argc, char **argv)
     case OPTIONS_WRONG: fprintf(stderr, "signpostd: %s\n", fault.detail); return EXIT_USAGE;
     case OPTIONS_RUN: break;
     }
+    log_set(options.log_level, options.log_json);
+    if (service_read_files(&options, &files, &fault)) {
+        fprintf(stderr, "signpostd: %s\n", fault.detail);
+        return EXIT_USAGE;
+    }
     if (options.check_config) {
         puts("signpostd: the configuration is fine");
         return 0;
     }
-    log_set(options.log_level, options.log_json);
-    if (service_run(&options, &fault)) {
+    if (service_run(&options, &files, &fault)) {
         fprintf(stderr, "signpostd: %s\n", fault.detail);
         return EXIT_RUNTIME;
     }

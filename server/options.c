@@ -60,6 +60,19 @@ static const struct option options_table[] = {
         .expected =
             "scheme://host[:port] as browsers send it: lower case, no path, no default port",
         .help = "Let only web pages of this origin use the index; without it, of any. Repeatable."},
+    {"stun-uri", "URI", value_read_stun_uri, LIST(stun_uri),
+        .expected = "stun:host[:port] or stuns:host[:port], as stun:stun.example.org:3478",
+        .help = "Name this STUN server to those who ask with /ice. Repeatable."},
+    {"turn-uri", "URI", value_read_turn_uri, LIST(turn_uri),
+        .expected = "turn:host[:port] or turns:host[:port], perhaps with ?transport=udp or "
+                    "?transport=tcp",
+        .help = "Name this TURN server, with a credential, to nodes that ask with /ice; never on "
+                "an open index. Repeatable."},
+    {"turn-secret-file", "FILE", value_read_text, FIELD(turn_secret_file),
+        .expected = "a file name",
+        .help = "The secret that the TURN servers share with this index (coturn's "
+                "static-auth-secret): the first line of this file that is no # comment."},
+    {"demo", FLAG, FIELD(demo), .help = "Serve the demonstration page, /demo."},
     {"rate", "N", value_read_rate, FIELD(rate), .standard = QUOTE_MACRO(LIMIT_DEFAULT_RATE),
         .expected = "a number from 0 (no limit) to " QUOTE_MACRO(VALUE_RATE_MAX),
         .help = "Requests a second of one address (IPv4 /32, IPv6 /56), with bursts of twice that; "
@@ -384,6 +397,23 @@ static bool check_open(struct parse *parse)
     return true;
 }
 
+/* TURN servers and the secret for them are of no use without each other. */
+static bool check_turn(struct parse *parse)
+{
+    const struct options *options = &parse->options;
+
+    if (!options->turn_uri_count == !options->turn_secret_file)
+        return true;
+    if (options->turn_uri_count)
+        fault_set(parse->fault, ERROR_BAD_REQUEST,
+            "--turn-uri needs --turn-secret-file: the file with the secret that the TURN servers "
+            "share with this index");
+    else
+        fault_set(parse->fault, ERROR_BAD_REQUEST,
+            "--turn-secret-file needs --turn-uri: the TURN servers that the secret is for");
+    return false;
+}
+
 enum options_verdict options_parse(
     int argc, char **argv, struct options *ret_options, struct fault *ret_fault)
 {
@@ -393,7 +423,8 @@ enum options_verdict options_parse(
     enum options_verdict verdict = take_arguments(&parse, argc, argv);
     if (verdict != OPTIONS_RUN)
         return verdict;
-    if (!take_environment(&parse) || !take_defaults(&parse) || !check_open(&parse))
+    if (!take_environment(&parse) || !take_defaults(&parse) || !check_open(&parse) ||
+        !check_turn(&parse))
         return OPTIONS_WRONG;
     *ret_options = parse.options;
     return OPTIONS_RUN;

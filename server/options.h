@@ -30,6 +30,12 @@ struct options {
     size_t trust_proxy_count;
     const char *cors_origin[OPTIONS_LIST_MAX];
     size_t cors_origin_count; /* 0: any */
+    const char *stun_uri[OPTIONS_LIST_MAX];
+    size_t stun_uri_count;
+    const char *turn_uri[OPTIONS_LIST_MAX];
+    size_t turn_uri_count;
+    const char *turn_secret_file; /* NULL: none, and no turn_uri; else at least one */
+    bool demo;
     double rate;
     size_t max_nodes, max_nodes_per_address;
     size_t max_waiters, max_waiters_per_address;

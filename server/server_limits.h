@@ -59,14 +59,20 @@
 #define LIMIT_RETRY_MEMORY_S 60 /* at least so long a retried message gets the first answer */
 #define LIMIT_UNDELIVERABLE_TTL_S 60
 
+/* help with connecting */
+#define LIMIT_TURN_TTL_S 3600 /* of a TURN credential */
+#define LIMIT_TURN_SECRET_CHARS 256
+#define LIMIT_TURN_FILE_BYTES 65536 /* of the file of TURN secrets */
+
 /* requests */
 #define LIMIT_CONNECTION_POOL_BYTES 5120 /* request line and headers of one request */
 #define LIMIT_HEADER_BYTES 4096          /* of it for the request, so that its reply fits too */
 #define LIMIT_BODY_BYTES (LIMIT_MESSAGE_BYTES + 4096)
 #define LIMIT_DRAIN_BYTES                                                                          \
-    (4 * 1024 * 1024)        /* of a refused body, read so that the reply is seen                  \
-                              */
-#define LIMIT_LINK_CHARS 512 /* a longer link to the next page is left out */
+    (4 * 1024 * 1024)          /* of a refused body, read so that the reply is seen                \
+                                */
+#define LIMIT_LINK_CHARS 512   /* a longer link to the next page is left out */
+#define LIMIT_POLICY_CHARS 384 /* of a page's policy: the head of its reply must fit too */
 #define LIMIT_URL_CHARS 2048
 #define LIMIT_HEADERS_DEADLINE_MS 10000 /* from connecting to the end of the headers */
 #define LIMIT_BODY_DEADLINE_MS 20000

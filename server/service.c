@@ -6,6 +6,7 @@
 #include "index/index.h"
 #include "log.h"
 #include "net/source.h"
+#include "pages/pages.h"
 #include "server_limits.h"
 #include "store/sqlite.h"
 
@@ -20,6 +21,7 @@
 struct service {
     struct options options;
     const struct options *asked; /* before the system's limits */
+    const struct service_files *files;
     uv_loop_t uv;
     uv_prepare_t settle;  /* nothing waits for a commit while the loop sleeps */
     uv_timer_t due;       /* the next thing that the index has to do */
@@ -29,6 +31,7 @@ struct service {
     struct store *store;
     struct sources *sources;
     struct index *index;
+    struct pages *pages;
     struct http_door *door;
     bool stopping;
     bool closed;
@@ -167,6 +170,16 @@ static int open_door(struct service *service, struct fault *ret_fault)
         .clock = &clock_system,
         .index = service->index,
         .sources = service->sources,
+        .pages = service->pages,
+        .ice =
+            {
+                .clock = &clock_system,
+                .stun_uris = options->stun_uri,
+                .stun_count = options->stun_uri_count,
+                .turn_uris = options->turn_uri,
+                .turn_count = options->turn_uri_count,
+                .secret = service->files->turn_secret,
+            },
         .policy =
             {
                 .loopback_only = !options->open && only_loopback(options),
@@ -261,7 +274,12 @@ static int start(struct service *service, struct fault *ret_fault)
     config.sources = service->sources;
     if (!service->sources || index_open(&config, &service->index))
         return fault_set(ret_fault, ERROR_NO_MEMORY, "no memory to start");
-    error = open_door(service, ret_fault);
+    if (options->turn_uri_count && config.open)
+        log_event(LOG_WARN, "turn_withheld", "reason",
+            "an open index gives no credentials for TURN servers: anyone could use them", NULL);
+    error = pages_new(options->demo, &service->pages, ret_fault);
+    if (!error)
+        error = open_door(service, ret_fault);
     if (error)
         return error;
     start_handles(service);
@@ -272,9 +290,27 @@ static int start(struct service *service, struct fault *ret_fault)
     return 0;
 }
 
-int service_run(const struct options *options, struct fault *ret_fault)
+int service_read_files(
+    const struct options *options, struct service_files *ret_files, struct fault *ret_fault)
 {
-    struct service service = {.options = *options, .asked = options};
+    const char *file = options->turn_secret_file;
+    bool exposed = false;
+
+    *ret_files = (struct service_files){0};
+    if (!file)
+        return 0;
+    int error = turn_secret_read(file, ret_files->turn_secret, &exposed, ret_fault);
+    if (!error && exposed)
+        log_event(LOG_WARN, "secret_exposed", "file", file, "reason",
+            "everyone on this machine may read it, and then make TURN credentials: chmod 600 it",
+            NULL);
+    return error;
+}
+
+int service_run(
+    const struct options *options, const struct service_files *files, struct fault *ret_fault)
+{
+    struct service service = {.options = *options, .asked = options, .files = files};
 
     signal(SIGPIPE, SIG_IGN);
     fit_descriptors(&service.options);
@@ -289,6 +325,7 @@ int service_run(const struct options *options, struct fault *ret_fault)
         error = service.fault.error;
     }
     http_door_free(service.door);
+    pages_free(service.pages);
     index_close(service.index);
     sources_free(service.sources);
     if (service.store)

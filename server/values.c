@@ -1,5 +1,6 @@
 #include "values.h"
 
+#include "ice/uri.h"
 #include "log.h"
 #include "net/address.h"
 #include "options.h"
@@ -146,4 +147,24 @@ bool value_read_origin(const char *text, void *ret_value)
         return false;
     *origin = text;
     return true;
+}
+
+/* `is_one`: what the text has to be. */
+static bool read_uri(const char *text, bool (*is_one)(const char *text), void *ret_value)
+{
+    const char **uri = ret_value;
+    if (!is_one(text))
+        return false;
+    *uri = text;
+    return true;
+}
+
+bool value_read_stun_uri(const char *text, void *ret_value)
+{
+    return read_uri(text, ice_uri_is_stun, ret_value);
+}
+
+bool value_read_turn_uri(const char *text, void *ret_value)
+{
+    return read_uri(text, ice_uri_is_turn, ret_value);
 }

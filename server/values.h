@@ -16,6 +16,8 @@ bool value_read_listen(const char *text, void *ret_value);     /* struct listen_
 bool value_read_range(const char *text, void *ret_value);      /* struct address_range */
 bool value_read_text(const char *text, void *ret_value);       /* const char *: `text`, not empty */
 bool value_read_origin(const char *text, void *ret_value);     /* const char *: `text` */
+bool value_read_stun_uri(const char *text, void *ret_value);   /* const char *: `text` */
+bool value_read_turn_uri(const char *text, void *ret_value);   /* const char *: `text` */
 bool value_read_count(const char *text, void *ret_value);      /* size_t */
 bool value_read_rate(const char *text, void *ret_value);       /* double, of digits and a point */
 bool value_read_flag(const char *text, void *ret_value);       /* bool */

@@ -90,7 +90,7 @@ static int check_route(
     if (request->url_length > LIMIT_URL_CHARS)
         return fault_set(ret_fault, ERROR_URL_TOO_LONG, "the URL has %zu characters: at most %d",
             request->url_length, LIMIT_URL_CHARS);
-    request->route = route_find(method, path, &request->name, request->methods);
+    request->route = route_find(request, method, path);
     if (request->route)
         return 0;
     if (!request->methods[0])

@@ -56,6 +56,41 @@ static void request_resume(struct request *request)
     http_loop_trigger(request->door->loop);
 }
 
+static bool has_header(const struct reply_header *headers, const char *name)
+{
+    for (; headers && headers->name; headers++)
+        if (!strcasecmp(headers->name, name))
+            return true;
+    return false;
+}
+
+/* Takes `bytes` over as `mode` says. */
+static void answer(struct request *request, unsigned status, const char *type, char *bytes,
+    size_t size, enum MHD_ResponseMemoryMode mode, const struct reply_header *headers)
+{
+    request->response = MHD_create_response_from_buffer(size, bytes, mode);
+    if (!request->response) {
+        if (mode == MHD_RESPMEM_MUST_FREE)
+            free(bytes);
+        request->failed = true;
+        request_resume(request);
+        return;
+    }
+    request->status = status;
+    if (type)
+        MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    if (!has_header(headers, MHD_HTTP_HEADER_CACHE_CONTROL))
+        MHD_add_response_header(request->response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    policy_add_cors(&request->door->config.policy, request->mhd, request->response);
+    for (; headers && headers->name; headers++)
+        MHD_add_response_header(request->response, headers->name, headers->value);
+    if (request->retry_after_s)
+        add_retry_after(request, request->retry_after_s);
+    if (request->door->draining)
+        MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONNECTION, "close");
+    request_resume(request);
+}
+
 void request_reply(struct request *request, unsigned status, const char *type, struct text *body,
     const struct reply_header *headers)
 {
@@ -73,26 +108,17 @@ void request_reply(struct request *request, unsigned status, const char *type, s
     }
     if (body)
         bytes = text_take(body, &size);
-    request->response = MHD_create_response_from_buffer(
-        size, bytes, bytes ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
-    if (!request->response) {
-        free(bytes);
-        request->failed = true;
-        request_resume(request);
+    answer(request, status, type, bytes, size,
+        bytes ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT, headers);
+}
+
+void request_reply_bytes(struct request *request, unsigned status, const char *type,
+    const char *bytes, size_t size, const struct reply_header *headers)
+{
+    if (request->response || request->failed)
         return;
-    }
-    request->status = status;
-    if (type)
-        MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-    MHD_add_response_header(request->response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    policy_add_cors(&request->door->config.policy, request->mhd, request->response);
-    for (; headers && headers->name; headers++)
-        MHD_add_response_header(request->response, headers->name, headers->value);
-    if (request->retry_after_s)
-        add_retry_after(request, request->retry_after_s);
-    if (request->door->draining)
-        MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONNECTION, "close");
-    request_resume(request);
+    /* libmicrohttpd takes a pointer to what it could change, and does not change it. */
+    answer(request, status, type, (char *)bytes, size, MHD_RESPMEM_PERSISTENT, headers);
 }
 
 void request_reply_json(struct request *request, struct text *body)
@@ -133,6 +159,16 @@ const char *request_header(const struct request *request, const char *name)
 const char *request_query(const struct request *request, const char *name)
 {
     return MHD_lookup_connection_value(request->mhd, MHD_GET_ARGUMENT_KIND, name);
+}
+
+const struct ice *request_ice(const struct request *request)
+{
+    return &request->door->config.ice;
+}
+
+const struct pages *request_pages(const struct request *request)
+{
+    return request->door->config.pages;
 }
 
 struct index *request_index(const struct request *request)
@@ -181,7 +217,7 @@ static int check_rate(struct request *request, struct fault *ret_fault)
 
 static void preflight(struct request *request, const char *path)
 {
-    route_find("", path, &request->name, request->methods);
+    route_find(request, "", path);
     if (!request->methods[0] && strcmp(path, "*") != 0) {
         struct fault fault;
         fault_set(&fault, ERROR_UNKNOWN_PATH, "there is nothing at this path");

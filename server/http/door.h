@@ -10,7 +10,9 @@
 #include "http/loop.h"
 #include "http/policy.h"
 #include "http/wait.h"
+#include "ice/turn.h"
 #include "index/index.h"
+#include "pages/pages.h"
 #include "text.h"
 
 #include <microhttpd.h>
@@ -25,6 +27,8 @@ struct http_door_config {
     const struct clock *clock;
     struct index *index;
     struct sources *sources;
+    const struct pages *pages; /* borrowed until http_door_free() */
+    struct ice ice;
     struct http_policy policy;
     size_t max_connections, max_connections_per_address; /* 0: no limit */
     size_t max_waiters, max_waiters_per_address;         /* 0: no limit */
@@ -49,7 +53,7 @@ struct request;
 
 struct route {
     const char *method;
-    const char *path; /* ends in `/` where a name follows */
+    const char *path; /* ends in `/` where a name follows; NULL: that of each page */
     void (*handle)(struct request *request);
     bool head; /* serves HEAD too: a GET that changes nothing */
 };
@@ -59,7 +63,8 @@ struct request {
     struct MHD_Connection *mhd;
     struct http_connection *connection;
     const struct route *route;
-    const char *name; /* what follows the route's path, or NULL */
+    const char *name;        /* what follows the route's path, or NULL */
+    const struct page *page; /* of a route that is one, else NULL */
     struct caller caller;
     uint16_t port;     /* of the caller; 0: not known */
     struct json *json; /* of routes that read one */
@@ -95,13 +100,21 @@ void request_reply(struct request *request, unsigned status, const char *type, s
 void request_reply_json(struct request *request, struct text *body);
 void request_fail(struct request *request, const struct fault *fault);
 
+/* The same with bytes that stay for ever. A Cache-Control among the headers stands in the place of
+ * the usual one. */
+void request_reply_bytes(struct request *request, unsigned status, const char *type,
+    const char *bytes, size_t size, const struct reply_header *headers);
+
 struct index *request_index(const struct request *request);
+const struct ice *request_ice(const struct request *request);
+const struct pages *request_pages(const struct request *request);
 void request_heard(struct request *request); /* of a change in a list, by this answer */
 
 /* Parses the body as JSON into `request->json`; where that fails the request is answered. */
 bool request_parse(struct request *request);
 const char *request_header(const struct request *request, const char *name);
 const char *request_query(const struct request *request, const char *name); /* NULL: absent */
+bool request_has_tag(const struct request *request, const char *tag);       /* by If-None-Match */
 
 /* Asks the index, within the caps on parked polls. `done` gets the request as its user; it calls
  * request_poll_done() and answers. */

@@ -1,5 +1,6 @@
 #include "http/routes.h"
 
+#include "http/etag.h"
 #include "http/query.h"
 #include "server_limits.h"
 
@@ -63,18 +64,6 @@ static void poll_by_query(struct request *request, bool list, bool mail, poll_do
 
 /* --- lists ----------------------------------------------------------------------------------- */
 
-/* Does If-None-Match (RFC 9110, 13.1.2; weak comparison) name this cursor? */
-static bool already_has(const struct request *request, const char *cursor)
-{
-    const char *tags = request_header(request, MHD_HTTP_HEADER_IF_NONE_MATCH);
-    char tag[CURSOR_TEXT_SIZE + 2];
-
-    if (!tags)
-        return false;
-    snprintf(tag, sizeof tag, "\"%s\"", cursor);
-    return strstr(tags, tag) || !strcmp(tags, "*");
-}
-
 static void text_encode(struct text *out, const char *string)
 {
     for (; *string; string++) {
@@ -123,7 +112,7 @@ static void list_answered(const struct fault *fault, const struct poll_result *r
     cursor_format(&result->cursor, cursor);
     snprintf(tag, sizeof tag, "W/\"%s\"", cursor);
     headers[0] = (struct reply_header){MHD_HTTP_HEADER_ETAG, tag};
-    if (already_has(request, cursor)) {
+    if (etag_is_known(request, tag)) {
         request_reply(request, MHD_HTTP_NOT_MODIFIED, NULL, NULL, headers);
         return;
     }
@@ -361,6 +350,50 @@ static void handle_ready(struct request *request)
     index_check_ready(request_index(request), readiness_known, request);
 }
 
+/* --- help with connecting -------------------------------------------------------------------- */
+
+static void caller_identified(const struct fault *fault, const struct identity *caller, void *user)
+{
+    struct request *request = user;
+    const struct ice *ice = request_ice(request);
+    struct turn_credential turn;
+    struct text body = {0};
+
+    if (fault) {
+        request_fail(request, fault);
+        return;
+    }
+    bool has_turn = turn_issue(ice, caller->node, caller->open, &turn);
+    codec_write_ice(&body, ice, has_turn ? &turn : NULL);
+    request_reply_json(request, &body);
+}
+
+static void handle_ice(struct request *request)
+{
+    index_identify(request_index(request), &request->caller, caller_identified, request);
+}
+
+/* --- pages ----------------------------------------------------------------------------------- */
+
+static void handle_page(struct request *request)
+{
+    const struct page *page = request->page;
+    struct reply_header headers[6] = {
+        {MHD_HTTP_HEADER_ETAG, page->tag},
+        {MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache"},
+        {"X-Content-Type-Options", "nosniff"},
+    };
+
+    if (page->policy) {
+        headers[3] = (struct reply_header){"Content-Security-Policy", page->policy};
+        headers[4] = (struct reply_header){"Referrer-Policy", "no-referrer"};
+    }
+    /* A 304 says how long the page is, and libmicrohttpd sends nothing of it. */
+    bool known = etag_is_known(request, page->tag);
+    request_reply_bytes(request, known ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK,
+        known ? NULL : page->type, page->bytes, page->size, headers);
+}
+
 /* --- the table ------------------------------------------------------------------------------- */
 
 /* A path that ends in a slash takes one name after it. */
@@ -374,9 +407,13 @@ static const struct route routes[] = {
     {"GET", "/mailbox/", handle_read, false},
     {"POST", "/events", handle_events, false},
     {"GET", "/events", handle_events_query, false},
+    {"GET", "/ice", handle_ice, true},
     {"GET", "/healthz", handle_health, true},
     {"GET", "/readyz", handle_ready, true},
 };
+
+/* Every page of pages/pages.c. */
+static const struct route page_route = {"GET", NULL, handle_page, true};
 
 static bool path_matches(const struct route *route, const char *path, const char **ret_name)
 {
@@ -399,23 +436,30 @@ static void add_method(char ret_methods[ROUTE_METHODS_SIZE], const char *method)
     strcat(ret_methods, method);
 }
 
-const struct route *route_find(const char *method, const char *path, const char **ret_name,
-    char ret_methods[ROUTE_METHODS_SIZE])
+/* Does the route of this path take the method? Where it does not, what it takes is noted. */
+static bool takes(struct request *request, const struct route *route, const char *method)
 {
     bool head = !strcmp(method, "HEAD");
-    const char *wanted = head ? "GET" : method;
 
-    ret_methods[0] = '\0';
-    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        if (!path_matches(&routes[i], path, ret_name))
-            continue;
-        if (!strcmp(routes[i].method, wanted) && (!head || routes[i].head))
+    if (!strcmp(route->method, head ? "GET" : method) && (!head || route->head))
+        return true;
+    add_method(request->methods, route->method);
+    if (route->head)
+        add_method(request->methods, "HEAD");
+    return false;
+}
+
+const struct route *route_find(struct request *request, const char *method, const char *path)
+{
+    request->methods[0] = '\0';
+    request->name = NULL;
+    request->page = pages_find(request_pages(request), path);
+    if (request->page && takes(request, &page_route, method))
+        return &page_route;
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0] && !request->page; i++)
+        if (path_matches(&routes[i], path, &request->name) && takes(request, &routes[i], method))
             return &routes[i];
-        add_method(ret_methods, routes[i].method);
-        if (routes[i].head)
-            add_method(ret_methods, "HEAD");
-    }
-    if (ret_methods[0])
-        add_method(ret_methods, "OPTIONS");
+    if (request->methods[0])
+        add_method(request->methods, "OPTIONS");
     return NULL;
 }

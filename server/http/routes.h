@@ -4,9 +4,9 @@
 
 #include "http/door.h"
 
-/* The route of that method and path. Where there is none: NULL, and in `ret_methods` the methods
- * that the path has, as for Allow ("" : there is no such path). */
-const struct route *route_find(const char *method, const char *path, const char **ret_name,
-    char ret_methods[ROUTE_METHODS_SIZE]);
+/* The route of that method and path; fills in the request's name and page. Where there is none:
+ * NULL, and in the request's methods those that the path has, as for Allow ("": there is no such
+ * path). */
+const struct route *route_find(struct request *request, const char *method, const char *path);
 
 #endif

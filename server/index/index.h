@@ -93,6 +93,19 @@ struct caller {
 bool token_is_well_formed(const char *text);
 void token_hash(const char *text, size_t length, uint8_t ret_hash[STORE_HASH_SIZE]);
 
+/* Who a caller is to the index. */
+struct identity {
+    const char *node; /* the id of the node whose token it bears; NULL: it bears none */
+    bool open;        /* no join keys: anyone could have made that node */
+};
+
+typedef void (*identity_done)(const struct fault *fault, const struct identity *result, void *user);
+
+/* For what a caller may read without naming anything: refused where reading needs a credential and
+ * there is none, or a bad one. Renews nothing. */
+void index_identify(
+    struct index *index, const struct caller *caller, identity_done done, void *user);
+
 /* --- nodes ----------------------------------------------------------------------------------- */
 
 struct register_request {

@@ -94,6 +94,58 @@ void index_get_node(struct index *index, const struct caller *caller, const char
     index->store->f->get_node(index->store, lease->number, lookup_visit, lookup_done, lookup);
 }
 
+/* --- who asks -------------------------------------------------------------------------------- */
+
+struct identifying {
+    identity_done done;
+    void *user;
+    bool open, is_node;
+    char id[LIMIT_ID_CHARS + 1];
+};
+
+static void identify_done(int error, void *user)
+{
+    struct identifying *identifying = user;
+    struct identity identity = {
+        .node = identifying->is_node ? identifying->id : NULL,
+        .open = identifying->open,
+    };
+    struct fault fault;
+
+    if (error)
+        fault_busy(&fault, error);
+    identifying->done(error ? &fault : NULL, error ? NULL : &identity, identifying->user);
+    free(identifying);
+}
+
+void index_identify(
+    struct index *index, const struct caller *caller, identity_done done, void *user)
+{
+    const char *network;
+    struct fault fault = {0};
+    struct identifying *identifying = NULL;
+
+    if (network_resolve(index, caller, NULL, &network, &fault)) {
+        done(&fault, NULL, user);
+        return;
+    }
+    identifying = calloc(1, sizeof *identifying);
+    if (!identifying) {
+        fault_busy(&fault, ERROR_NO_MEMORY);
+        done(&fault, NULL, user);
+        return;
+    }
+    *identifying = (struct identifying){.done = done, .user = user, .open = index->config.open};
+    if (caller->kind == CREDENTIAL_TOKEN) {
+        identifying->is_node = true;
+        strcpy(identifying->id, lease_find_token(index, caller->hash)->id);
+    }
+    /* A node that has only just registered is one when that is committed. */
+    index->store->f->barrier(index->store, identify_done, identifying);
+}
+
+/* --- the end of a node ----------------------------------------------------------------------- */
+
 struct removal {
     index_done done;
     void *user;

@@ -115,6 +115,10 @@ static void test_options_nothing_given_has_defaults(void **state)
     assert_false(options.full_durability);
     assert_int_equal(options.trust_proxy_count, 0);
     assert_int_equal(options.cors_origin_count, 0);
+    assert_int_equal(options.stun_uri_count, 0);
+    assert_int_equal(options.turn_uri_count, 0);
+    assert_null(options.turn_secret_file);
+    assert_false(options.demo);
     assert_true(options.rate == LIMIT_DEFAULT_RATE);
     assert_int_equal(options.max_nodes, LIMIT_DEFAULT_NODES);
     assert_int_equal(options.max_nodes_per_address, LIMIT_DEFAULT_NODES_PER_ADDRESS);
@@ -141,6 +145,14 @@ static void assert_all_given(void)
     assert_int_equal(options.cors_origin_count, 2);
     assert_string_equal(options.cors_origin[0], "https://app.example");
     assert_string_equal(options.cors_origin[1], "http://[::1]:8080");
+    assert_int_equal(options.stun_uri_count, 2);
+    assert_string_equal(options.stun_uri[0], "stun:a.example");
+    assert_string_equal(options.stun_uri[1], "stuns:[2001:db8::1]:5349");
+    assert_int_equal(options.turn_uri_count, 2);
+    assert_string_equal(options.turn_uri[0], "turn:a.example?transport=udp");
+    assert_string_equal(options.turn_uri[1], "turns:a.example:443?transport=tcp");
+    assert_string_equal(options.turn_secret_file, "/etc/a b.secret");
+    assert_true(options.demo);
     assert_true(options.rate == 2.5);
     assert_int_equal(options.max_nodes, 1);
     assert_int_equal(options.max_nodes_per_address, 2);
@@ -159,10 +171,12 @@ static void test_options_each_as_two_arguments(void **state)
     assert_runs("--listen", "0.0.0.0:0", "--listen", "[2001:db8::1]:8080", "--db",
         "/var/lib/a b.db", "--open", "--durability", "full", "--trust-proxy", "10.0.0.0/8",
         "--trust-proxy", "fd00::1", "--cors-origin", "https://app.example", "--cors-origin",
-        "http://[::1]:8080", "--rate", "2.5", "--max-nodes", "1", "--max-nodes-per-address", "2",
-        "--max-waiters", "3", "--max-waiters-per-address", "4", "--max-connections", "5",
-        "--max-connections-per-address", "1000000000", "--log-format", "json", "--log-level",
-        "debug", "--check-config");
+        "http://[::1]:8080", "--stun-uri", "stun:a.example", "--stun-uri",
+        "stuns:[2001:db8::1]:5349", "--turn-uri", "turn:a.example?transport=udp", "--turn-uri",
+        "turns:a.example:443?transport=tcp", "--turn-secret-file", "/etc/a b.secret", "--demo",
+        "--rate", "2.5", "--max-nodes", "1", "--max-nodes-per-address", "2", "--max-waiters", "3",
+        "--max-waiters-per-address", "4", "--max-connections", "5", "--max-connections-per-address",
+        "1000000000", "--log-format", "json", "--log-level", "debug", "--check-config");
     assert_all_given();
 }
 
@@ -171,11 +185,13 @@ static void test_options_each_with_equals_sign(void **state)
     (void)state;
     assert_runs("--listen=0.0.0.0:0", "--listen=[2001:db8::1]:8080", "--db=/var/lib/a b.db",
         "--open=yes", "--durability=full", "--trust-proxy=10.0.0.0/8", "--trust-proxy=fd00::1",
-        "--cors-origin=https://app.example", "--cors-origin=http://[::1]:8080", "--rate=2.5",
-        "--max-nodes=1", "--max-nodes-per-address=2", "--max-waiters=3",
-        "--max-waiters-per-address=4", "--max-connections=5",
-        "--max-connections-per-address=1000000000", "--log-format=json", "--log-level=debug",
-        "--check-config=1");
+        "--cors-origin=https://app.example", "--cors-origin=http://[::1]:8080",
+        "--stun-uri=stun:a.example", "--stun-uri=stuns:[2001:db8::1]:5349",
+        "--turn-uri=turn:a.example?transport=udp", "--turn-uri=turns:a.example:443?transport=tcp",
+        "--turn-secret-file=/etc/a b.secret", "--demo=1", "--rate=2.5", "--max-nodes=1",
+        "--max-nodes-per-address=2", "--max-waiters=3", "--max-waiters-per-address=4",
+        "--max-connections=5", "--max-connections-per-address=1000000000", "--log-format=json",
+        "--log-level=debug", "--check-config=1");
     assert_all_given();
 }
 
@@ -189,6 +205,10 @@ static void test_options_each_from_environment(void **state)
         {"SIGNPOST_DURABILITY", "full"},
         {"SIGNPOST_TRUST_PROXY", " 10.0.0.0/8 , fd00::1 "},
         {"SIGNPOST_CORS_ORIGIN", "https://app.example,http://[::1]:8080"},
+        {"SIGNPOST_STUN_URI", "stun:a.example, stuns:[2001:db8::1]:5349"},
+        {"SIGNPOST_TURN_URI", "turn:a.example?transport=udp,turns:a.example:443?transport=tcp"},
+        {"SIGNPOST_TURN_SECRET_FILE", "/etc/a b.secret"},
+        {"SIGNPOST_DEMO", "yes"},
         {"SIGNPOST_RATE", "2.5"},
         {"SIGNPOST_MAX_NODES", "1"},
         {"SIGNPOST_MAX_NODES_PER_ADDRESS", "2"},
@@ -498,6 +518,38 @@ static void test_options_public_address_needs_open(void **state)
     assert_runs();
 }
 
+static void test_options_bad_uri_is_wrong(void **state)
+{
+    (void)state;
+    assert_wrong(
+        "--stun-uri: \"stun://a.example\" is not stun:host[:port] or stuns:host[:port], as "
+        "stun:stun.example.org:3478",
+        "--stun-uri", "stun://a.example");
+    assert_wrong("--stun-uri: \"turn:a.example\" is not stun:host[:port] or stuns:host[:port], as "
+                 "stun:stun.example.org:3478",
+        "--stun-uri=turn:a.example");
+    assert_wrong("--turn-uri: \"turn:a.example?transport=sctp\" is not turn:host[:port] or "
+                 "turns:host[:port], perhaps with ?transport=udp or ?transport=tcp",
+        "--turn-uri", "turn:a.example?transport=sctp");
+    setenv("SIGNPOST_STUN_URI", "stun:a.example,stun:", 1);
+    assert_wrong("SIGNPOST_STUN_URI: \"stun:\" is not stun:host[:port] or stuns:host[:port], as "
+                 "stun:stun.example.org:3478");
+}
+
+static void test_options_turn_servers_and_secret_need_each_other(void **state)
+{
+    (void)state;
+    assert_wrong("--turn-uri needs --turn-secret-file: the file with the secret that the TURN "
+                 "servers share with this index",
+        "--turn-uri", "turn:a.example");
+    assert_wrong("--turn-secret-file needs --turn-uri: the TURN servers that the secret is for",
+        "--turn-secret-file", "secret", "--stun-uri", "stun:a.example");
+    assert_wrong("--turn-secret-file: \"\" is not a file name", "--turn-secret-file=");
+    setenv("SIGNPOST_TURN_SECRET_FILE", "secret", 1);
+    assert_runs("--turn-uri", "turn:a.example");
+    assert_string_equal(options.turn_secret_file, "secret");
+}
+
 /* ---- help and version ---- */
 
 /* What the arguments print to stdout; the text lives until the next call. */
@@ -532,7 +584,8 @@ static void test_options_help_names_each_option_once_and_aligned(void **state)
 {
     (void)state;
     static const char *const names[] = {"--listen ADDR:PORT ", "--db FILE ", "--open ",
-        "--durability normal|full ", "--trust-proxy CIDR ", "--cors-origin ORIGIN ", "--rate N ",
+        "--durability normal|full ", "--trust-proxy CIDR ", "--cors-origin ORIGIN ",
+        "--stun-uri URI ", "--turn-uri URI ", "--turn-secret-file FILE ", "--demo ", "--rate N ",
         "--max-nodes N ", "--max-nodes-per-address N ", "--max-waiters N ",
         "--max-waiters-per-address N ", "--max-connections N ", "--max-connections-per-address N ",
         "--log-format text|json ", "--log-level LEVEL ", "--check-config ", "--version ",
@@ -609,6 +662,8 @@ int main(void)
         OPTIONS_TEST(test_options_bad_word_or_range_is_wrong),
         OPTIONS_TEST(test_options_bad_variable_is_named_as_such),
         OPTIONS_TEST(test_options_public_address_needs_open),
+        OPTIONS_TEST(test_options_bad_uri_is_wrong),
+        OPTIONS_TEST(test_options_turn_servers_and_secret_need_each_other),
         OPTIONS_TEST(test_options_version_prints_it),
         OPTIONS_TEST(test_options_help_names_each_option_once_and_aligned),
         OPTIONS_TEST(test_options_help_is_there_also_when_others_are_wrong),

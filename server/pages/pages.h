@@ -1,0 +1,33 @@
+/*
+ * What the index serves that is the same for everyone: the browser module and the page that shows
+ * it. One table in pages.c has them all.
+ */
+#ifndef SIGNPOST_PAGES_PAGES_H
+#define SIGNPOST_PAGES_PAGES_H
+
+#include "error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define PAGE_TAG_SIZE (2 * 32 + 3) /* SHA-256 in hex, quotation marks, NUL */
+
+struct page {
+    const char *path;
+    const char *type;  /* as for Content-Type */
+    const char *bytes; /* static */
+    size_t size;
+    char tag[PAGE_TAG_SIZE]; /* as for ETag: strong, of the bytes */
+    char *policy;            /* as for Content-Security-Policy, or NULL */
+};
+
+struct pages;
+
+/* `demo`: also the demonstration page. */
+int pages_new(bool demo, struct pages **ret_pages, struct fault *ret_fault);
+void pages_free(struct pages *pages); /* NULL is fine */
+
+/* NULL: there is no page at that path. */
+const struct page *pages_find(const struct pages *pages, const char *path);
+
+#endif
