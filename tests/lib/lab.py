@@ -255,6 +255,7 @@ class LabCase(unittest.TestCase):
     homes = ()
     rules = False  # whether it needs nftables also where there is no home
     port = 0  # of the index
+    arguments = ()  # more of the index
 
     def why_not(self):
         """Why the tests cannot run here; None: they can."""
@@ -281,7 +282,7 @@ class LabCase(unittest.TestCase):
         self.addCleanup(self.lab.remove)
         self.lab.build()
         address = self.lab.addresses["index"]
-        self.index = Index("--open", listen=(f"{address}:{self.port}",),
+        self.index = Index("--open", *self.arguments, listen=(f"{address}:{self.port}",),
                            wrapper=self.lab.within("index"))
         self.addCleanup(self.index.close)
         self.index.start()
