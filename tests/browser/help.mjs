@@ -22,15 +22,18 @@ export class TestIndex {
 
     async start({ empty = false } = {}) {
         const db = join(this.#directory, empty ? `${Math.random()}.db` : "signpost.db");
+        const options = Object.entries(process.env).filter(([name]) => !/^SIGNPOST_/.test(name));
         this.#process = spawn(
             PROGRAM, ["--listen", `127.0.0.1:${this.port}`, "--db", db, "--rate", "0"],
-            { stdio: ["ignore", "ignore", "pipe"] });
+            { stdio: ["ignore", "ignore", "pipe"], env: Object.fromEntries(options) });
+        const lines = [];
         for await (const line of createInterface({ input: this.#process.stderr })) {
+            lines.push(line);
             const port = line.match(/ listening .*port=(\d+)/)?.[1];
             if (port) this.port = Number(port);
             if (/ ready /.test(line)) break;
         }
-        assert.notEqual(this.port, 0, "signpostd did not start");
+        assert.match(lines.at(-1) ?? "", / ready /, `signpostd did not start: ${lines}`);
         this.#process.stderr.resume();
     }
 
