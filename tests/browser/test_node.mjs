@@ -451,8 +451,17 @@ test("a message of the application's own", async (t) => {
 
 // --- the help of the index --------------------------------------------------------------------
 
-test("an index without /ice is no error", async (t) => {
+test("an index without servers gives none", async (t) => {
     const { world } = await connected(t, { a: { rtc: { iceCandidatePoolSize: 1 } } });
+    assert.deepEqual(world.rtc.made[0].config, { iceServers: [], iceCandidatePoolSize: 1 });
+});
+
+test("an index without /ice is no error", async (t) => {
+    const { world, a } = await two(t, { a: { rtc: { iceCandidatePoolSize: 1 } } });
+    changing(world, (url, init) => {
+        return url.endsWith("/ice") ? reply(404, { code: "unknown_path" }) : fetch(url, init);
+    });
+    await soon(a.connect("b"));
     assert.deepEqual(world.rtc.made[0].config, { iceCandidatePoolSize: 1 });
 });
 
