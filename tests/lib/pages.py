@@ -51,6 +51,7 @@ window.reason = async (promise) => {
 
 class PageCase(LabCase):
     nodes = ("browser",)
+    flags = ()  # more of the browser
 
     def why_not(self):
         if not os.path.exists(BINARY):
@@ -64,7 +65,7 @@ class PageCase(LabCase):
         self.browser = self.opens()
 
     def opens(self, *flags, where="browser"):
-        return Chromium(self, *flags, wrapper=self.lab.within(where))
+        return Chromium(self, *self.flags, *flags, wrapper=self.lab.within(where))
 
     def page(self, context=None, browser=None):
         page = (browser or self.browser).page(self.url + "/healthz", context)
