@@ -73,6 +73,23 @@ class TestPages(PageCase):
                 f"t{place} heard hello of t{place + 1}")
         self.assertNothingLeft(*tabs)
 
+    def test_media_goes_beside_the_channel(self):
+        called = self.joined("b", greets=True, setup="""(connection) => {
+            connection.ontrack = ({track}) => { window.heard = track.kind; };
+        }""")
+        caller = self.joined("a")
+        self.assertEqual(caller.run("""
+            const canvas = document.createElement("canvas");
+            canvas.getContext("2d").fillRect(0, 0, 8, 8);
+            const stream = canvas.captureStream(5);
+            const setup = (connection) =>
+                stream.getTracks().forEach((track) => connection.addTrack(track, stream));
+            window.call = await here.connect("b", {setup});
+            return say(call.channel, "hello");"""), "b heard hello of a")
+        self.assertEqual(called.run("await until(() => window.heard); return window.heard;"),
+                         "video")
+        self.assertNothingLeft(caller, called)
+
     def test_how_long_it_takes(self):
         ids = [f"p{number:02}" for number in range(CALLED_PAGES)]
         called, caller = [self.joined(id, greets=True) for id in ids], self.joined("a")
