@@ -142,6 +142,12 @@ class Page:
             raise PageError(details.get("exception", {}).get("description", details["text"]))
         return told["result"].get("value")
 
+    def listeners(self, of):
+        """The types of events that something listens to there."""
+        found = self.call("Runtime.evaluate", expression=of)["result"]["objectId"]
+        told = self.call("DOMDebugger.getEventListeners", objectId=found)
+        return sorted(one["type"] for one in told["listeners"])
+
     def size(self, width, height, mobile=False, dark=False):
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
                   deviceScaleFactor=1, mobile=mobile)

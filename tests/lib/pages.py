@@ -81,8 +81,12 @@ class PageCase(LabCase):
         return page
 
     def assertNothingLeft(self, *pages):
-        """No connection and no timer once a page has left."""
+        """No connection, no timer and no listener once a page has left."""
         for page in pages:
+            for of in ("window", "document"):
+                self.assertNotEqual(page.listeners(of), [])
             page.run("await here.leave(); await until(() => open_() === 0 && timers.size === 0);"
                      "return null;")
+            for of in ("window", "document"):
+                self.assertEqual(page.listeners(of), [])
             self.assertEqual(page.errors, [])
