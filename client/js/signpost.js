@@ -297,12 +297,16 @@ export class Machine {
             if (this.#due[timer] > now) continue;
             this.#due[timer] = Infinity;
             if (timer === STAGE) this.#stageIsOver(now);
-            else if (timer === ATTEMPT)
-                this.#abandon("timeout", `no connection to ${this.#peer} within 30 s`, now);
+            else if (timer === ATTEMPT) this.#attemptIsOver(now);
             else if (timer === BATCH) this.#sendBatch();
             else if (this.#state !== "connected")
                 this.#giveUp("timeout", "nobody finished it", now); // a wish that came late goes on
         }
+    }
+
+    #attemptIsOver(now) {
+        if (this.#state === "connecting") this.#noPath(now);
+        else this.#abandon("timeout", `no connection to ${this.#peer} within 30 s`, now);
     }
 
     #stageIsOver(now) {
@@ -379,9 +383,13 @@ export class Machine {
     }
 
     #restartOrFail(now) {
-        const reason = "no path between the two networks: no pair of addresses worked";
         if (!this.#restarted && now < this.#due[ATTEMPT]) this.#restart(now);
-        else this.#abandon("no-path", reason, now);
+        else this.#noPath(now);
+    }
+
+    #noPath(now) {
+        const reason = "no path between the two networks: no pair of addresses worked";
+        this.#abandon("no-path", reason, now);
     }
 
     /** Both descriptions of this generation are with both ends. */

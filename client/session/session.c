@@ -211,13 +211,18 @@ static void restart(struct session *session, int64_t now_ms)
         session->actions->make_offer(session->user, session->gen);
 }
 
+static void no_path(struct session *session, int64_t now_ms)
+{
+    session_abandon(
+        session, "no path between the two networks: no pair of addresses worked", now_ms);
+}
+
 static void restart_or_fail(struct session *session, int64_t now_ms)
 {
     if (!session->restarted && now_ms < session->due_ms[ATTEMPT])
         restart(session, now_ms);
     else
-        session_abandon(
-            session, "no path between the two networks: no pair of addresses worked", now_ms);
+        no_path(session, now_ms);
 }
 
 static void become_connected(struct session *session, int64_t now_ms)
@@ -428,21 +433,28 @@ static void stage_is_over(struct session *session, int64_t now_ms)
     }
 }
 
-void session_tick(struct session *session, int64_t now_ms)
+static void attempt_is_over(struct session *session, int64_t now_ms)
 {
     char reason[SESSION_REASON_SIZE];
 
+    if (session->state == SESSION_CONNECTING && !session->direct) {
+        no_path(session, now_ms);
+        return;
+    }
+    snprintf(reason, sizeof reason, "no connection to %s within %d s", session->peer,
+        SESSION_ATTEMPT_MS / 1000);
+    session_abandon(session, reason, now_ms);
+}
+
+void session_tick(struct session *session, int64_t now_ms)
+{
     for (int timer = 0; timer < TIMERS; timer++) {
         if (session->due_ms[timer] > now_ms)
             continue;
         session->due_ms[timer] = INT64_MAX;
         switch ((enum timer)timer) {
         case STAGE: stage_is_over(session, now_ms); break;
-        case ATTEMPT:
-            snprintf(reason, sizeof reason, "no connection to %s within %d s", session->peer,
-                SESSION_ATTEMPT_MS / 1000);
-            session_abandon(session, reason, now_ms);
-            break;
+        case ATTEMPT: attempt_is_over(session, now_ms); break;
         case BATCH: send_batch(session); break;
         case CLEANUP:
             if (session->state == SESSION_CONNECTED)
