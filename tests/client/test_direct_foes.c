@@ -163,6 +163,8 @@ static void test_endpoint_that_is_our_own_is_not_dialled(void **state)
     end_wait_for_message(foe, "knock");
     assert_string_equal(foe->last.body, KNOCK("dial")); /* since it cannot be dialled */
     call_off(&wish);
+    end_wait_for_message(foe, "bye");
+    assert_string_equal(foe->last.body, "{\"reason\":\"closed\"}");
     foe->last.type[0] = '\0';
     end_send(foe, "a", "s1", "knock", KNOCK("dial"));
     end_wait_for_message(foe, "bye");
