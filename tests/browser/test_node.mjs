@@ -172,6 +172,34 @@ test("nodes come, change and go", async (t) => {
     assert.equal(a.nodes.size, 0);
 });
 
+test("who is missing in a new whole list is kept for a lease", async (t) => {
+    const world = new World(index, t);
+    await world.node("b");
+    let polls = 0;
+    const forgotten = new Promise((resolve) => {
+        changing(world, async (url, init) => {
+            const answer = await fetch(url, init);
+            if (!isPoll(url) || ++polls !== 2) return answer;
+            const body = await answer.json();
+            resolve();
+            return reply(200, { ...body, list: { ...body.list, reset: true, nodes: [] } });
+        });
+    });
+    const a = await world.join("a");
+    const downs = [];
+    a.onnodedown = ({ peer }) => downs.push(peer);
+    await world.node("c");
+    await soon(forgotten);
+    const up = event(a, "nodeup");
+    await world.node("d");
+    assert.equal((await up).peer, "d");
+    assert.ok(a.nodes.has("b"));
+    assert.deepEqual(downs, []);
+    const down = event(a, "nodedown");
+    world.clock.skip(120 * 1000);
+    assert.equal((await down).peer, "b");
+});
+
 test("handlers are properties too", async (t) => {
     const world = new World(index, t);
     const a = await world.join("a");
@@ -439,6 +467,44 @@ test("every message comes twice, and is sent twice", async (t) => {
     assert.deepEqual(notes, ["begin", "end"]);
 });
 
+test("a message whose reply is lost is sent again, and comes once", async (t) => {
+    const { world, a, b } = await two(t);
+    const notes = [];
+    b.onmessage = ({ message }) => notes.push(message.body);
+    let posts = 0;
+    changing(world, async (url, init) => {
+        const answer = await fetch(url, init);
+        if (isPost(url) && ++posts === 1) throw new TypeError("fetch failed");
+        return answer;
+    });
+    const end = event(b, "message", ({ message }) => message.body === "end");
+    for (const body of ["begin", "end"]) await soon(a.send("b", "note", body));
+    await end;
+    assert.equal(posts, 3);
+    assert.deepEqual(notes, ["begin", "end"]);
+});
+
+test("of one session one message is under way at a time", async (t) => {
+    const { world, a } = await two(t);
+    const underWay = new Set();
+    const sent = [];
+    changing(world, async (url, init) => {
+        if (!isPost(url)) return fetch(url, init);
+        const { type } = JSON.parse(init.body);
+        const who = init.headers.Authorization;
+        assert.ok(!underWay.has(who), `a ${type} overtakes`);
+        underWay.add(who);
+        sent.push(type);
+        world.clock.skip(200); // candidates would go now
+        for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+        const answer = await fetch(url, init);
+        underWay.delete(who);
+        return answer;
+    });
+    await soon(a.connect("b"));
+    assert.ok(sent.indexOf("candidates") > sent.indexOf("offer"), sent);
+});
+
 test("a message of the application's own", async (t) => {
     const { a, b } = await two(t);
     const came = event(b, "message");
@@ -500,6 +566,8 @@ for (const [name, end] of [
     test(`a connection ends at both ends with ${name}`, async (t) => {
         const all = await connected(t);
         const over = inState(all.b, "a", "idle");
+        const now = all.world.clock.now();
+        all.world.clock.now = () => now; // no deadline does it
         await end(all);
         await soon(all.ofA.closed);
         await soon(all.ofB.closed);
@@ -697,17 +765,24 @@ test("a post that finds the lease lost has it mended", async (t) => {
 });
 
 test("a post that gets no connection takes that of the poll", async (t) => {
-    const { world, a } = await two(t);
+    const world = new World(index, t);
+    let posts = 0;
     let poll;
     const interrupted = new Promise((resolve) => { poll = resolve; });
-    changing(world, async (url, init) => {
-        if (isPoll(url)) poll(); // it begins anew, so the one before is over
-        if (isPost(url)) {
-            world.clock.skip(2000);
-            await interrupted;
-        }
-        return fetch(url, init);
+    const waits = new Promise((resolve) => {
+        changing(world, async (url, init) => {
+            if (isPoll(url) && JSON.parse(init.body).wait) resolve();
+            if (isPoll(url) && posts) poll(); // it begins anew, so the one before is over
+            if (isPost(url) && !posts++) {
+                world.clock.skip(2000);
+                await interrupted;
+            }
+            return fetch(url, init);
+        });
     });
+    const a = await world.join("a");
+    await soon(waits);
+    await world.node("b");
     await soon(a.send("b", "note", null));
     assert.equal(a.index, "ready");
 });
