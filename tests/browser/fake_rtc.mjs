@@ -1,5 +1,6 @@
 // A WebRTC of this process alone: two RTCPeerConnections that have each other's description and a
-// candidate of each other are connected. Their SDP is a number by which they find each other.
+// candidate of each other are connected. Their SDP is a number by which they find each other, and
+// how many descriptions that end has made.
 
 /** A class of its own for each test, so that what is left over can be counted. */
 export function makeFakeRtc() {
@@ -49,6 +50,7 @@ export function makeFakeRtc() {
         remote = null;
         heard = []; // candidates of the other end
         ears = 0;
+        descriptions = 0;
 
         constructor(config) {
             super();
@@ -78,11 +80,11 @@ export function makeFakeRtc() {
 
         async createOffer(options) {
             if (options?.iceRestart) this.heard = [];
-            return { type: "offer", sdp: String(this.number) };
+            return { type: "offer", sdp: `${this.number} ${++this.descriptions}` };
         }
 
         async createAnswer() {
-            return { type: "answer", sdp: String(this.number) };
+            return { type: "answer", sdp: `${this.number} ${++this.descriptions}` };
         }
 
         async setLocalDescription(description) {
@@ -97,7 +99,7 @@ export function makeFakeRtc() {
         }
 
         async setRemoteDescription({ type, sdp }) {
-            this.remote = made[Number(sdp)];
+            this.remote = made[parseInt(sdp, 10)];
             if (!this.remote) throw new Error("this is no SDP");
             if (type === "offer") this.heard = [];
         }

@@ -172,6 +172,34 @@ test("nodes come, change and go", async (t) => {
     assert.equal(a.nodes.size, 0);
 });
 
+test("who is missing in a new whole list is kept for a lease", async (t) => {
+    const world = new World(index, t);
+    await world.node("b");
+    let polls = 0;
+    const forgotten = new Promise((resolve) => {
+        changing(world, async (url, init) => {
+            const answer = await fetch(url, init);
+            if (!isPoll(url) || ++polls !== 2) return answer;
+            const body = await answer.json();
+            resolve();
+            return reply(200, { ...body, list: { ...body.list, reset: true, nodes: [] } });
+        });
+    });
+    const a = await world.join("a");
+    const downs = [];
+    a.onnodedown = ({ peer }) => downs.push(peer);
+    await world.node("c");
+    await soon(forgotten);
+    const up = event(a, "nodeup");
+    await world.node("d");
+    assert.equal((await up).peer, "d");
+    assert.ok(a.nodes.has("b"));
+    assert.deepEqual(downs, []);
+    const down = event(a, "nodedown");
+    world.clock.skip(120 * 1000);
+    assert.equal((await down).peer, "b");
+});
+
 test("handlers are properties too", async (t) => {
     const world = new World(index, t);
     const a = await world.join("a");
@@ -408,6 +436,30 @@ test("a description that is none fails the attempt, and nothing is left of it", 
     assert.equal(world.rtc.open, 0);
 });
 
+test("an offer that another one follows is not answered any more", async (t) => {
+    let go;
+    const gate = new Promise((resolve) => { go = resolve; });
+    const { b, world } = await two(t, { b: { setup: () => gate } });
+    const ask = await world.node("c");
+    const send = (type, body, id) =>
+        ask("POST", "/mailbox/b", { id, session: "s", type, body });
+    const offer = (gen) => send("offer", { type: "offer", sdp: "0", gen }, `offer${gen}`);
+    const ready = inState(b, "c", "ready");
+    await send("knock", { kind: "webrtc" }, "knock");
+    await ready;
+    for (const gen of [0, 1]) {
+        const came = inState(b, "c", "offer-received");
+        await offer(gen);
+        await came;
+    }
+    const answered = inState(b, "c", "connecting");
+    go();
+    await answered;
+    const { messages } = await ask("GET", "/mailbox/c");
+    const answers = messages.filter(({ type }) => type === "answer").map(({ body }) => body);
+    assert.deepEqual(answers, [{ type: "answer", sdp: "0 2", gen: 1 }]);
+});
+
 test("every message comes twice, and is sent twice", async (t) => {
     const world = new World(index, t);
     changing(world, async (url, init) => {
@@ -437,6 +489,48 @@ test("every message comes twice, and is sent twice", async (t) => {
     for (const body of ["begin", "end"]) await soon(a.send("b", "note", body));
     await end;
     assert.deepEqual(notes, ["begin", "end"]);
+});
+
+test("a message whose reply is lost is sent again, and comes once", async (t) => {
+    const { world, a, b } = await two(t);
+    const notes = [];
+    b.onmessage = ({ message }) => notes.push(message.body);
+    let posts = 0;
+    changing(world, async (url, init) => {
+        const answer = await fetch(url, init);
+        if (isPost(url) && ++posts === 1) throw new TypeError("fetch failed");
+        return answer;
+    });
+    const end = event(b, "message", ({ message }) => message.body === "end");
+    for (const body of ["begin", "end"]) await soon(a.send("b", "note", body));
+    await end;
+    assert.equal(posts, 3);
+    assert.deepEqual(notes, ["begin", "end"]);
+});
+
+test("of one session one message is under way at a time", async (t) => {
+    const { world, a } = await two(t);
+    const underWay = new Set();
+    const sent = [];
+    const overtaken = [];
+    changing(world, async (url, init) => {
+        if (!isPost(url)) return fetch(url, init);
+        const { type } = JSON.parse(init.body);
+        const who = init.headers.Authorization;
+        if (underWay.has(who)) overtaken.push(type);
+        underWay.add(who);
+        sent.push(type);
+        world.clock.skip(200); // candidates would go now
+        const due = () => [...world.clock.timers.values()]
+            .some((timer) => timer.due <= world.clock.now());
+        do await new Promise((resolve) => setImmediate(resolve)); while (due());
+        const answer = await fetch(url, init);
+        underWay.delete(who);
+        return answer;
+    });
+    await soon(a.connect("b"));
+    assert.ok(sent.indexOf("candidates") > sent.indexOf("offer"), sent);
+    assert.deepEqual(overtaken, []);
 });
 
 test("a message of the application's own", async (t) => {
@@ -509,6 +603,8 @@ for (const [name, end] of [
     test(`a connection ends at both ends with ${name}`, async (t) => {
         const all = await connected(t);
         const over = inState(all.b, "a", "idle");
+        const now = all.world.clock.now();
+        all.world.clock.now = () => now; // no deadline does it
         await end(all);
         await soon(all.ofA.closed);
         await soon(all.ofB.closed);
@@ -570,6 +666,8 @@ test("a page that comes again as the same node replaces the other", async (t) =>
     const waits = inState(a, "mute", "waiting-ready");
     const calls = fails(a.connect("mute"), "replaced");
     await waits;
+    const now = world.clock.now();
+    world.clock.now = () => now; // no deadline ends that call
     const gone = event(a, "index");
     await world.join("a", { token: a.token });
     assert.equal((await gone).state, "replaced");
@@ -706,17 +804,26 @@ test("a post that finds the lease lost has it mended", async (t) => {
 });
 
 test("a post that gets no connection takes that of the poll", async (t) => {
-    const { world, a } = await two(t);
-    let poll;
-    const interrupted = new Promise((resolve) => { poll = resolve; });
-    changing(world, async (url, init) => {
-        if (isPoll(url)) poll(); // it begins anew, so the one before is over
-        if (isPost(url)) {
-            world.clock.skip(2000);
-            await interrupted;
-        }
-        return fetch(url, init);
+    const world = new World(index, t);
+    let posts = 0;
+    let free;
+    const interrupted = new Promise((resolve) => { free = resolve; });
+    const waits = new Promise((resolve) => {
+        changing(world, async (url, init) => {
+            if (isPoll(url) && JSON.parse(init.body).wait) {
+                init.signal.addEventListener("abort", free);
+                resolve();
+            }
+            if (isPost(url) && !posts++) {
+                world.clock.skip(2000);
+                await interrupted;
+            }
+            return fetch(url, init);
+        });
     });
+    const a = await world.join("a");
+    await soon(waits);
+    await world.node("b");
     await soon(a.send("b", "note", null));
     assert.equal(a.index, "ready");
 });
