@@ -10,7 +10,7 @@ SANITIZERS = address,undefined
 SUITES = everyday
 
 LIBRARIES = libmicrohttpd sqlite3 jansson libuv nettle
-CLIENT_LIBRARIES = libcurl jansson libuv nettle
+CLIENT_LIBRARIES = libcurl jansson libuv nettle miniupnpc
 
 # --- what there is ------------------------------------------------------------------------------
 
@@ -30,7 +30,8 @@ MAN_PAGES = $(wildcard docs/man/*.[1-8])
 PAGE_FILES = $(wildcard client/js/*.js client/js/*.ts client/js/*.html)
 
 SERVER_SOURCES = $(wildcard server/*.c server/*/*.c)
-CLIENT_SOURCES = $(wildcard client/*.c client/session/*.c client/direct/*.c client/mesh/*.c)
+CLIENT_FOLDERS = session direct mesh nat
+CLIENT_SOURCES = $(wildcard client/*.c $(CLIENT_FOLDERS:%=client/%/*.c))
 CLI_SOURCES = $(wildcard client/cli/*.c)
 TEST_SOURCES = $(wildcard tests/unit/test_*.c tests/store/test_*.c tests/turn/test_*.c)
 EXAMPLE_SOURCES = $(wildcard client/examples/*.c)
@@ -76,7 +77,7 @@ endif
 LIBRARY_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBRARIES) 2>/dev/null)
 LIBRARY_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBRARIES) 2>/dev/null)
 CLIENT_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CLIENT_LIBRARIES) 2>/dev/null)
-CLIENT_LIBS := $(shell $(PKG_CONFIG) --libs $(CLIENT_LIBRARIES) 2>/dev/null)
+CLIENT_LIBS := $(shell $(PKG_CONFIG) --libs $(CLIENT_LIBRARIES) 2>/dev/null) -lnatpmp
 TEST_LIBS := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
 
 COMPILE = $(CC) $(DEFINES) $(CPPFLAGS) $(WARNINGS) $(HARDENING) $(PIC) $(LIBRARY_CFLAGS) $(CFLAGS)

@@ -61,7 +61,9 @@ SIGNPOST_API const char *signpost_version(void);
     X(NO_PATH, -14, "no way to the peer was found")                                                \
     X(PEER_REFUSED, -15, "the peer does not want to")                                              \
     X(CANCELLED, -16, "it was called off")                                                         \
-    X(ADDRESS, -17, "that address and port cannot be listened on")
+    X(ADDRESS, -17, "that address and port cannot be listened on")                                 \
+    X(NO_GATEWAY, -18, "no router that makes port mappings was found")                             \
+    X(NO_MAPPING, -19, "the router did not make the port mapping")
 
 enum signpost_error {
     SIGNPOST_OK = 0,
@@ -361,6 +363,115 @@ SIGNPOST_API int signpost_mesh_start(
 
 /* The application's connection to this peer has ended, and the application has closed it. */
 SIGNPOST_API void signpost_mesh_lost(signpost_mesh_t *mesh, const char *peer);
+
+/* --- can others reach this port? ------------------------------------------------------------- */
+
+/* X(NAME, number, name): also the exit codes of `signpost check`, so that none changes. */
+#define SIGNPOST_VERDICTS(X)                                                                       \
+    X(OPEN, 0, "open")                                                                             \
+    X(NOTHING_LISTENS, 10, "nothing listening")                                                    \
+    X(REJECTED, 11, "rejected")                                                                    \
+    X(FILTERED, 12, "filtered")                                                                    \
+    X(ELSEWHERE, 13, "mapped elsewhere")                                                           \
+    X(OTHER_PORT, 14, "other external port")                                                       \
+    X(CGNAT, 15, "CGNAT")                                                                          \
+    X(DOUBLE_NAT, 16, "double NAT")                                                                \
+    X(MISMATCH, 17, "address mismatch")                                                            \
+    X(RESTRICTED, 18, "restricted")                                                                \
+    X(PUNCHABLE, 20, "punchable")                                                                  \
+    X(SYMMETRIC, 21, "symmetric")                                                                  \
+    X(UDP_BLOCKED, 22, "UDP blocked")                                                              \
+    X(INCONCLUSIVE, 30, "inconclusive")
+
+enum signpost_verdict {
+#define X(name, number, text) SIGNPOST_VERDICT_##name = number,
+    SIGNPOST_VERDICTS(X)
+#undef X
+};
+
+SIGNPOST_API const char *signpost_verdict_name(int verdict); /* "filtered"; static */
+
+/* One check of one port. It needs no client. docs/nat.md says what is tested, and how to read it.
+ */
+typedef struct signpost_check signpost_check_t;
+
+/* What it came to. Everything lives until signpost_check_close(). */
+typedef struct signpost_report {
+    int error;               /* 0; else nothing could be tested, and nothing is said of the port */
+    int verdict;             /* an enum signpost_verdict, where `error` is 0 */
+    const char *why;         /* a sentence, with the addresses and the port in it */
+    const char *advice;      /* a sentence: what to do. "": nothing */
+    const char *const *also; /* what holds besides, a sentence each; ended by NULL */
+    const char *json;        /* all that was found out: one object */
+    const char *reach;       /* what is proved, for signpost_update(); "{}": nothing */
+    int publish_error; /* of `publish`: why the record has it not; 0: it has, or was not to have */
+    const char *publish_detail; /* a sentence */
+} signpost_report_t;
+
+/* May be zeroed; then set at least `indexes` and `port`. Everything is copied. */
+typedef struct signpost_check_config {
+    const char *const *indexes; /* URLs, ended by NULL: the first that answers, for each family */
+    const char *key;            /* join key; NULL: none */
+    const char *ca_file;        /* PEM; NULL: the system's */
+    uint16_t port;
+    bool tcp, udp;   /* neither: TCP */
+    bool ipv4, ipv6; /* neither: both */
+    bool no_listen; /* the application holds the port, or will; else the check listens there, as far
+                       as it is free */
+    bool thorough;  /* ends when every probe has; else as soon as the port is open */
+    bool map; /* asks the router for a mapping first, and keeps it until the check is closed */
+    const char *const *stun_servers; /* "HOST[:PORT]", ended by NULL: more than the index names */
+    /* Writes what is proved into the record of the node with this secret, which is registered. */
+    bool publish;
+    const uint8_t *secret; /* SIGNPOST_SECRET_SIZE bytes; NULL where nothing is published */
+    void (*on_line)(signpost_check_t *check, const char *line, void *user); /* as a probe ends; may
+                                                                               be NULL */
+    void (*on_report)(signpost_check_t *check, const signpost_report_t *report, void *user);
+    void *user;
+} signpost_check_config_t;
+
+/* on_report comes once, from the loop: within 10 s, with `map` 25 s. */
+SIGNPOST_API int signpost_check(
+    uv_loop_t *loop, const signpost_check_config_t *config, signpost_check_t **ret_check);
+
+/* Calls it off, or ends it; a mapping that it has made is removed. Then calls `closed`, which may
+ * be NULL: within 3 s. */
+SIGNPOST_API void signpost_check_close(
+    signpost_check_t *check, void (*closed)(void *user), void *user);
+
+/* --- port mappings --------------------------------------------------------------------------- */
+
+/* A port of the router that leads to one of this machine (PCP, NAT-PMP or UPnP-IGD, IPv4), renewed
+ * at half its lifetime and made anew where the router has forgotten it. */
+typedef struct signpost_mapping signpost_mapping_t;
+
+typedef struct signpost_mapping_status {
+    int error;            /* 0: it is there; else SIGNPOST_ERROR_NO_GATEWAY or _NO_MAPPING */
+    const char *detail;   /* where `error`: a sentence */
+    const char *protocol; /* "pcp", "nat-pmp", "upnp"; "": none */
+    const char *address;  /* the router's outer one as it says, "": it does not */
+    uint16_t port;        /* the outer one, which may be another than was asked for */
+    unsigned lifetime_s;  /* 0: until it is removed */
+} signpost_mapping_status_t;
+
+typedef struct signpost_mapping_config {
+    uint16_t port;
+    bool udp;               /* else TCP */
+    uint16_t external_port; /* that is wished for; 0: the same */
+    unsigned lifetime_s;    /* that is asked for; 0: 3600 */
+    /* First within 12 s, and then whenever it changes; where there is none it is tried again, at
+     * growing distances. */
+    void (*on_mapping)(
+        signpost_mapping_t *mapping, const signpost_mapping_status_t *status, void *user);
+    void *user;
+} signpost_mapping_config_t;
+
+SIGNPOST_API int signpost_map_port(
+    uv_loop_t *loop, const signpost_mapping_config_t *config, signpost_mapping_t **ret_mapping);
+
+/* Removes it from the router, within 2 s, and frees it; then calls `removed`, which may be NULL. */
+SIGNPOST_API void signpost_unmap_port(
+    signpost_mapping_t *mapping, void (*removed)(void *user), void *user);
 
 #ifdef __cplusplus
 }
