@@ -199,12 +199,6 @@ static const char *keep_string(signpost_t *client, const char *string, int *erro
     return copy;
 }
 
-/* Paths are put behind it, so that nothing may end it. */
-static bool is_base_url(const char *url)
-{
-    return strlen(url) <= CLIENT_URL_BYTES && !strpbrk(url, "?#");
-}
-
 /* What can stand in a header. */
 static bool is_key(const char *key)
 {
@@ -224,7 +218,7 @@ static bool is_valid(const signpost_config_t *config)
         record_length(config->endpoints) > 10)
         return false;
     for (size_t i = 0; i < indexes; i++)
-        if (!is_base_url(config->indexes[i]))
+        if (!http_is_base_url(config->indexes[i]))
             return false;
     if (config->key && !is_key(config->key))
         return false;

@@ -17,7 +17,6 @@
 #define CLIENT_TTL_DEFAULT_S 30
 #define CLIENT_BACKOFF_FIRST_MS 500
 #define CLIENT_KEY_CHARS 256
-#define CLIENT_URL_BYTES 1024
 #define CLIENT_STOP_MS 1500 /* to say goodbye to the indexes */
 
 struct link;

@@ -106,6 +106,34 @@ char *codec_message(const char *id, const char *session, const char *type, const
     size_t body_size, unsigned ttl_s);
 char *codec_events(const char *since, const char *after, unsigned wait_s, unsigned limit);
 
+/* --- the port checker ------------------------------------------------------------------------ */
+
+#define CODEC_PLACE_SIZE 272 /* "HOST:PORT", HOST a name or a literal */
+#define CODEC_STUN_MAX 6
+
+/* Of GET /ice: its STUN servers over UDP, "HOST[:PORT]"; those that are none are passed over. */
+struct codec_ice {
+    char stun[CODEC_STUN_MAX][CODEC_PLACE_SIZE];
+    size_t stun_count;
+};
+int codec_parse_ice(const char *text, size_t size, struct codec_ice *ret_ice, char ret_detail[256]);
+
+/* Of POST /check. Addresses are literals, "" where there is none. */
+struct codec_checked {
+    char result[16];
+    bool verified, contacted;
+    char target[56], dialed_from[46];
+    double ms;
+    char you[46];
+    uint16_t you_port;
+};
+int codec_parse_checked(
+    const char *text, size_t size, struct codec_checked *ret_checked, char ret_detail[256]);
+
+/* `from`: "other", "contacted" or NULL; `timeout_s` 0: left out. NULL, free() as above. */
+char *codec_check(
+    uint16_t port, const char *protocol, const char *nonce, const char *from, unsigned timeout_s);
+
 /* --- bodies of a session's messages (docs/sessions.md) --------------------------------------- */
 
 #define CODEC_KIND_SIZE 33 /* 1 to 32 of a-z 0-9 . _ - and NUL */

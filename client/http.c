@@ -352,6 +352,10 @@ static bool set_request(struct http_call *call, const struct http_request *reque
     failed |= curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
     failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->curl_text);
     failed |= curl_easy_setopt(easy, CURLOPT_URL, request->url);
+    failed |= curl_easy_setopt(easy, CURLOPT_IPRESOLVE,
+        request->family == 4   ? CURL_IPRESOLVE_V4
+        : request->family == 6 ? CURL_IPRESOLVE_V6
+                               : CURL_IPRESOLVE_WHATEVER);
     failed |= curl_easy_setopt(easy, CURLOPT_USERAGENT, agent);
     failed |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
     failed |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
@@ -367,11 +371,31 @@ static bool set_request(struct http_call *call, const struct http_request *reque
     return !failed && set_headers(call, request, has_body);
 }
 
+/* The bytes of the scheme and the slashes behind it; 0: it is neither http nor https. */
+static size_t scheme_size(const char *url)
+{
+    return strncasecmp(url, "http://", 7) == 0 ? 7 : strncasecmp(url, "https://", 8) == 0 ? 8 : 0;
+}
+
+bool http_is_base_url(const char *url)
+{
+    size_t scheme = scheme_size(url);
+
+    return scheme && url[scheme] && strlen(url) <= HTTP_URL_BYTES && !strpbrk(url, "?#");
+}
+
+const char *http_log_name(const char *url)
+{
+    const char *authority = url + scheme_size(url);
+    const char *end = memchr(authority, '@', strcspn(authority, "/"));
+
+    return end ? end + 1 : url;
+}
+
 /* A bearer that is no token would be a header of its own, or two. */
 static bool is_valid(const struct http_request *request)
 {
-    if (strncasecmp(request->url, "http://", 7) != 0 &&
-        strncasecmp(request->url, "https://", 8) != 0)
+    if (!scheme_size(request->url))
         return false;
     if (!request->bearer)
         return true;

@@ -11,6 +11,8 @@
 #include <uv.h>
 
 #define HTTP_DETAIL_SIZE 256
+#define HTTP_ADDRESS_SIZE 46
+#define HTTP_URL_BYTES 1024 /* of the URL of an index */
 
 struct http; /* a client's connections */
 
@@ -21,6 +23,7 @@ struct http_request {
     const char *body;   /* JSON; NULL: none */
     size_t body_size;
     uint64_t timeout_ms; /* in all */
+    int family;          /* 4 or 6: over that alone; 0: either */
     size_t max_bytes;    /* of the reply's body; more is SIGNPOST_ERROR_PROTOCOL */
 };
 
@@ -31,12 +34,22 @@ struct http_reply {
     size_t body_size;
     bool json;                     /* by its Content-Type */
     int64_t retry_after_ms;        /* 0: none */
-    char detail[HTTP_DETAIL_SIZE]; /* where `error`: a sentence */
+    char local[HTTP_ADDRESS_SIZE]; /* our end of the connection, "": not known */
+    uint16_t local_port;
+    char remote[HTTP_ADDRESS_SIZE]; /* the other end */
+    unsigned wait_us;               /* from the request sent to the first byte of the reply */
+    char detail[HTTP_DETAIL_SIZE];  /* where `error`: a sentence */
 };
 
 typedef void (*http_done)(const struct http_reply *reply, void *user);
 
 struct http_call; /* a request under way */
+
+/* May paths be put behind it? Its scheme is http or https, and nothing ends it. */
+bool http_is_base_url(const char *url);
+
+/* What may be told of such a URL: the whole, or what comes after a user and a password in it. */
+const char *http_log_name(const char *url);
 
 /* `ca_file` NULL: the system's. SIGNPOST_ERROR_NO_MEMORY. */
 int http_new(uv_loop_t *loop, const char *ca_file, struct http **ret_http);

@@ -22,6 +22,31 @@ static bool is_json(const char *content_type)
                strncasecmp(content_type + size - 5, "+json", 5) == 0);
 }
 
+static void copy_address(const char *address, char ret_address[HTTP_ADDRESS_SIZE])
+{
+    if (address && strlen(address) < HTTP_ADDRESS_SIZE)
+        strcpy(ret_address, address);
+}
+
+/* Which way it went, and how long the other end took. */
+static void read_path(const struct http_call *call, struct http_reply *reply)
+{
+    const char *local = NULL, *remote = NULL;
+    curl_off_t sent_us = 0, answered_us = 0;
+    long port = 0;
+
+    curl_easy_getinfo(call->easy, CURLINFO_LOCAL_IP, &local);
+    curl_easy_getinfo(call->easy, CURLINFO_LOCAL_PORT, &port);
+    curl_easy_getinfo(call->easy, CURLINFO_PRIMARY_IP, &remote);
+    curl_easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME_T, &sent_us);
+    curl_easy_getinfo(call->easy, CURLINFO_STARTTRANSFER_TIME_T, &answered_us);
+    copy_address(local, reply->local);
+    copy_address(remote, reply->remote);
+    reply->local_port = (uint16_t)port;
+    if (answered_us > sent_us)
+        reply->wait_us = (unsigned)(answered_us - sent_us);
+}
+
 void http_read(const struct http_call *call, struct http_reply *reply)
 {
     const char *content_type = NULL;
@@ -39,6 +64,7 @@ void http_read(const struct http_call *call, struct http_reply *reply)
         reply->body = call->body;
         reply->body_size = call->body_size;
     }
+    read_path(call, reply);
 }
 
 /* --- what went wrong, in words --------------------------------------------------------------- */

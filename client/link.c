@@ -32,10 +32,7 @@ const char *link_url(const struct link *link)
 
 const char *link_log_name(const struct link *link)
 {
-    const char *authority = strstr(link->url, "://") + 3;
-    const char *end = memchr(authority, '@', strcspn(authority, "/"));
-
-    return end ? end + 1 : link->url;
+    return http_log_name(link->url);
 }
 
 const char *link_token(const struct link *link)
