@@ -44,7 +44,7 @@ static void rule_refused(
 
     if (reason->dial->listened || tcp->held || (again && again->listened)) {
         reason->verdict = SIGNPOST_VERDICT_REJECTED;
-        if (again && again->listened)
+        if (!reason->dial->listened && again && again->listened)
             reason->dial = again;
         return;
     }

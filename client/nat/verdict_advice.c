@@ -51,8 +51,8 @@ static void add_container(struct words *words, const struct scene *scene)
 {
     if (is_in_a_container(scene))
         words_add(words,
-            " %s looks like the address of a Docker container: publish the port from "
-            "it as well (-p %u:%u%s).",
+            " %s looks like the address of a Docker container: publish the port from it as well "
+            "(-p %u:%u%s).",
             scene->machine, scene->port, scene->port,
             scene->reason->protocol == NAT_UDP ? "/udp" : "");
 }
@@ -83,14 +83,15 @@ static void add_way_in(struct words *words, const struct scene *scene)
     case SETTING_ROUTER:
         if (map_of(scene)->made) {
             words_add(words,
-                "The router%s says that it forwards %s port %u already (by %s), so "
-                "look at this machine: allow the port in the firewall of %s.",
-                scene->at_router, name, port, facts_gateway_name(map_of(scene)->by), machine);
+                "The router%s says (by %s) that it leads %s port %u to port %u of this machine "
+                "already. So look here: allow the port in the firewall of %s.",
+                scene->at_router, facts_gateway_name(map_of(scene)->by), name, map_of(scene)->port,
+                port, machine);
             break;
         }
         words_add(words,
-            "Add a port forward on the router%s: %s port %u to %s port %u; and allow "
-            "the port in the firewall of this machine.",
+            "Add a port forward on the router%s: %s port %u to %s port %u; and allow the port in "
+            "the firewall of this machine.",
             scene->at_router, name, port, machine, port);
         add_asking(words, scene);
         if (may_be_in_a_cloud(scene))
@@ -99,16 +100,16 @@ static void add_way_in(struct words *words, const struct scene *scene)
         break;
     case SETTING_BARE:
         words_add(words,
-            "No router has to be set up, since %s is this machine's own address: allow "
-            "%s port %u in the firewall of this machine and, if it is a server in a "
-            "cloud, in the provider's firewall (security group).",
+            "No router has to be set up, since %s is this machine's own address: allow %s port %u "
+            "in the firewall of this machine and, if it is a server in a cloud, in the provider's "
+            "firewall (security group).",
             machine, name, port);
         break;
     case SETTING_IPV6:
         words_add(words,
-            "IPv6 needs no forwarding: allow %s port %u to %s in the IPv6 firewall of "
-            "the router%s (often called a pinhole) and in the firewall of this "
-            "machine; in a cloud, in the provider's firewall (security group).",
+            "IPv6 needs no forwarding: allow %s port %u to %s in the IPv6 firewall of the router%s "
+            "(often called a pinhole) and in the firewall of this machine; in a cloud, in the "
+            "provider's firewall (security group).",
             name, port, machine, scene->at_router);
         break;
     }
@@ -131,8 +132,8 @@ static void advise_open(struct words *words, const struct scene *scene)
         scene->reason->protocol == NAT_UDP ? "send to" : "connect to", scene->place, scene->name);
     if (scene->reason->protocol == NAT_TCP && scene->reason->dial->result == DIAL_CONNECTED)
         words_add(words,
-            " To have it proved that this machine answers, stop the program that uses "
-            "port %u for a moment, and check again without --no-listen.",
+            " To have it proved that this machine answers, stop the program that uses port %u for "
+            "a moment, and check again without --no-listen.",
             scene->port);
 }
 
@@ -140,8 +141,8 @@ static void advise_rejected(struct words *words, const struct scene *scene)
 {
     if (!scene->reason->dial->listened && scene->reason->dial->result == DIAL_REFUSED)
         words_add(words,
-            "See that the program on port %u listens on all addresses (%s). "
-            "If it does: ",
+            "See that the program on port %u listens on all addresses (%s). If it does so already, "
+            "the way in is closed. ",
             scene->port, any_address(scene));
     add_way_in(words, scene);
 }
@@ -151,8 +152,8 @@ static void advise_filtered(struct words *words, const struct scene *scene)
     add_way_in(words, scene);
     if (setting_of(scene) == SETTING_ROUTER && !map_of(scene)->made)
         words_add(words,
-            " If there is a forward already, see that it leads to %s, which may have "
-            "been another address when it was set up.",
+            " If there is a forward already, see that it leads to %s, which may have been another "
+            "address when it was set up.",
             scene->machine);
 }
 
@@ -161,17 +162,17 @@ static void advise_elsewhere(struct words *words, const struct scene *scene)
     switch (setting_of(scene)) {
     case SETTING_ROUTER:
         words_add(words,
-            "Change the port forward on the router%s: TCP port %u has to lead to %s "
-            "port %u. Where there is none, the router itself may be using the port "
-            "(for its remote administration): choose another one.",
+            "Change the port forward on the router%s: TCP port %u has to lead to %s port %u. Where "
+            "there is none, the router itself may be using the port (for its remote "
+            "administration): choose another one.",
             scene->at_router, scene->port, scene->machine, scene->port);
         break;
     case SETTING_BARE:
     case SETTING_IPV6:
         words_add(words,
-            "%s is this machine's own address, so something in front of it takes its "
-            "connections (a load balancer, a firewall, a VPN): see that it passes TCP "
-            "port %u on, or choose another port.",
+            "%s is this machine's own address, so something in front of it takes its connections "
+            "(a load balancer, a firewall, a VPN): see that it passes TCP port %u on, or choose "
+            "another port.",
             scene->machine, scene->port);
         break;
     }
@@ -181,20 +182,21 @@ static void advise_elsewhere(struct words *words, const struct scene *scene)
 static void advise_other_port(struct words *words, const struct scene *scene)
 {
     words_add(words,
-        "Tell others %s (%s) instead of port %u. If it has to be port %u, look in the "
-        "router%s for whom it is forwarded to now, and remove that; then it can lead "
-        "to %s.",
+        "Tell others %s (%s) instead of port %u. If it has to be port %u, look in the router%s for "
+        "whom it is forwarded to now, and remove that; then it can lead to %s.",
         scene->place, scene->name, scene->port, scene->port, scene->at_router, scene->machine);
 }
 
 static void advise_cgnat(struct words *words, const struct scene *scene)
 {
     words_add(words,
-        "A port forward on your own router cannot help. Ask your internet provider for "
-        "a public IPv4 address of your own (many give one for the asking, or for a "
-        "small fee); or use IPv6, or UDP hole punching, or a server elsewhere that "
-        "passes on what comes for %s port %u of %s.",
+        "A port forward on your own router cannot help. Ask your internet provider for a public "
+        "IPv4 address of your own (many give one for the asking, or for a small fee); or use IPv6, "
+        "or UDP hole punching, or a server elsewhere that passes on what comes for %s port %u of "
+        "%s.",
         scene->name, scene->port, scene->machine);
+    if (scene->reason->ground == GROUND_LOCAL)
+        words_add(words, " If that address is one of a VPN, switch it off and check again.");
     add_container(words, scene);
 }
 
@@ -204,9 +206,8 @@ static void advise_double_nat(struct words *words, const struct scene *scene)
     const bool told = scene->reason->ground == GROUND_ROUTER && outer.address;
 
     words_add(words,
-        "Set the outer router, most often the box of your internet provider, to bridge "
-        "mode, so that one router is left. Or forward %s port %u on both: on the outer "
-        "one to ",
+        "Set the outer router, most often the box of your internet provider, to bridge mode, so "
+        "that one router is left. Or forward %s port %u on both: on the outer one to ",
         scene->name, scene->port);
     if (told)
         words_add(words, "%s", outer.address);
@@ -224,30 +225,33 @@ static void advise_mismatch(struct words *words, const struct scene *scene)
 
     facts_endpoint(outer.address ? outer.address : scene->seen, scene->evidence->port, endpoint);
     words_add(words,
-        "If a VPN or a proxy is on, switch it off for this machine and check again, or "
-        "have the port forwarded at the VPN's end. If you have two internet "
-        "connections, the port may be open at %s, by the other one: %s port %u has to "
-        "lead to %s there.",
+        "If a VPN or a proxy is on, switch it off for this machine and check again, or have the "
+        "port forwarded at the VPN's end. If you have two internet connections, the port may be "
+        "open at %s, by the other one: %s port %u has to lead to %s there.",
         endpoint, scene->name, scene->port, scene->machine);
 }
 
 static void advise_restricted(struct words *words, const struct scene *scene)
 {
-    if (scene->reason->protocol == NAT_UDP)
+    if (scene->reason->protocol == NAT_UDP) {
         words_add(words, "A peer reaches this machine if both send at about the same time (hole "
-                         "punching). To be reached by anyone: ");
-    else
-        words_add(words, "A rule of a firewall or of the port forward names who may come: allow "
-                         "any source. ");
-    add_way_in(words, scene);
+                         "punching). To be reached by anyone, open a way in. ");
+        add_way_in(words, scene);
+        return;
+    }
+    words_add(words,
+        "The way in is there, but a rule says who may use it. Allow TCP port %u to %s from any "
+        "address: in the router%s, in the firewall of this machine and, on a server in a cloud, in "
+        "the provider's firewall (security group).",
+        scene->port, scene->machine, scene->at_router);
 }
 
 static void advise_udp_blocked(struct words *words, const struct scene *scene)
 {
     words_add(words,
-        "Only TCP can work here: check the port with --protocol tcp. If you can change "
-        "the firewall of this machine (%s) or of its network, allow outgoing UDP and, "
-        "to be reached, incoming UDP to port %u.",
+        "Only TCP can work here: check the port with --protocol tcp. If you can change the "
+        "firewall of this machine (%s) or of its network, allow outgoing UDP and, to be reached, "
+        "incoming UDP to port %u.",
         scene->machine, scene->port);
 }
 
@@ -258,20 +262,20 @@ static void advise_inconclusive(struct words *words, const struct scene *scene)
     switch (scene->reason->ground) {
     case GROUND_NOBODY:
         words_add(words,
-            "Start your program on TCP port %u of %s, or check without --no-listen, "
-            "and run this again.",
+            "Start your program on TCP port %u of %s, or check without --no-listen, and run this "
+            "again.",
             scene->port, scene->machine);
         break;
     case GROUND_NO_STUN:
     case GROUND_ONE_STUN:
         words_add(words, "Name a STUN server that answers at two addresses (--stun-server "
-                         "HOST:PORT), or several of them. In any case a way in would do: ");
+                         "HOST:PORT), or several of them. Or open a way in, which always helps. ");
         add_way_in(words, scene);
         break;
     case GROUND_NOT_TRIED:
         words_add(words,
-            "Stop the program that uses port %u for a moment and check without "
-            "--no-listen, or name a STUN server (--stun-server HOST:PORT).",
+            "Stop the program that uses port %u for a moment and check without --no-listen, or "
+            "name a STUN server (--stun-server HOST:PORT).",
             scene->port);
         break;
     case GROUND_REFUSED:
@@ -283,9 +287,9 @@ static void advise_inconclusive(struct words *words, const struct scene *scene)
         break;
     default:
         words_add(words,
-            "Run the check again. If it stays so, %s port %u at the router%s may lead "
-            "now to %s and now to another machine, or a firewall on the way allows "
-            "only a few connections a minute.",
+            "Run the check again. If it stays so, %s port %u at the router%s may lead now to %s "
+            "and now to another machine, or a firewall on the way allows only a few connections a "
+            "minute.",
             scene->name, scene->port, scene->at_router, scene->machine);
         break;
     }
@@ -297,8 +301,8 @@ void verdict_advise(struct words *words, const struct scene *scene)
     case SIGNPOST_VERDICT_OPEN: advise_open(words, scene); break;
     case SIGNPOST_VERDICT_NOTHING_LISTENS:
         words_add(words,
-            "The way in works. Start your program on TCP port %u of %s, and have it "
-            "listen on all addresses (%s).",
+            "The way in works. Start your program on TCP port %u of %s, and have it listen on all "
+            "addresses (%s).",
             scene->port, scene->machine, any_address(scene));
         break;
     case SIGNPOST_VERDICT_REJECTED: advise_rejected(words, scene); break;
@@ -311,7 +315,7 @@ void verdict_advise(struct words *words, const struct scene *scene)
     case SIGNPOST_VERDICT_RESTRICTED: advise_restricted(words, scene); break;
     case SIGNPOST_VERDICT_PUNCHABLE:
         words_add(words, "Direct UDP should work with most peers, if both send at about the same "
-                         "time (hole punching). To be reached unasked: ");
+                         "time (hole punching). To be reached unasked too, open a way in. ");
         add_way_in(words, scene);
         break;
     case SIGNPOST_VERDICT_SYMMETRIC:

@@ -284,8 +284,7 @@ static void see_punchable(struct words *words, const struct scene *scene)
             "that keeps things out; what answers a datagram of ours gets in.",
             scene->machine);
     } else {
-        words_add(words, " But whomever this machine (%s) sends to from port %u sees it",
-            scene->machine, scene->port);
+        words_add(words, " But whomever this machine (%s) sends to sees it", scene->machine);
         add_first_seen(words, scene);
         words_add(words, ", always the same, so peers know where to send.");
     }
@@ -297,9 +296,8 @@ static void see_symmetric(struct words *words, const struct scene *scene)
 
     add_unheard(words, scene);
     words_add(words,
-        " The router gives UDP port %u of this machine (%s) another outer port for "
-        "each one that it sends to",
-        scene->port, scene->machine);
+        " The router gives this machine (%s) another outer port for each one that it sends to",
+        scene->machine);
     for (size_t i = 1; i < stun->seen_count && i < UDP_SERVERS_MAX; i++) {
         const struct udp_seen *one = &stun->seen[0], *other = &stun->seen[i];
         char endpoint[NAT_ENDPOINT_SIZE];
