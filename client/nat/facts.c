@@ -160,7 +160,9 @@ enum nat_answer facts_nat(const struct family_evidence *evidence)
 static void consider(
     struct outer *outer, const char *address, enum gateway_protocol by, const char *observed)
 {
-    if (facts_address(address) == ADDRESS_NONE)
+    bool ipv4 = strchr(address, ':') == NULL;
+
+    if (!ipv4 || facts_address(address) == ADDRESS_NONE)
         return;
     if (!outer->address) {
         outer->address = address;

@@ -205,7 +205,8 @@ static void map_other_port(
         .protocol = protocol,
         .port = OTHER_PORT,
         .lifetime_s = 3600};
-    COPY(map->address, evidence->families[family].observed);
+    if (!evidence->has_gateway) /* or it would contradict what it has said */
+        COPY(map->address, evidence->families[family].observed);
     nat_dial(evidence, family, mapped, protocol == NAT_UDP ? DIAL_SENT : DIAL_OPEN);
     mapped->heard = true;
     mapped->port = OTHER_PORT;
