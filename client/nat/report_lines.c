@@ -6,14 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void add_seconds(struct words *words, double ms)
-{
-    if (ms >= 1000)
-        words_add(words, "%.1f s", ms / 1000);
-    else
-        words_add(words, "%.0f ms", ms);
-}
-
 static void add_trip(struct words *words, unsigned us)
 {
     if (us) {
@@ -96,7 +88,7 @@ static void add_circumstances(
     }
     if (dial->ms > 0) {
         words_add(words, "%s", before);
-        add_seconds(words, dial->ms);
+        words_add_time(words, dial->ms);
         before = ", ";
     }
     if (before[0] == ',')

@@ -35,16 +35,16 @@ static enum gateway_protocol speaks(const struct scene *scene)
     return by;
 }
 
-/* Servers in clouds have a private address too, and a NAT that forwards every port. */
-static bool may_be_in_a_cloud(const struct scene *scene)
-{
-    return facts_address(scene->family->local) == ADDRESS_PRIVATE &&
-           strncmp(scene->family->local, "192.168.", 8) != 0 && speaks(scene) == GATEWAY_PROTOCOLS;
-}
-
 static bool is_in_a_container(const struct scene *scene)
 {
     return strncmp(scene->family->local, "172.17.", 7) == 0;
+}
+
+/* Servers in clouds have a private address too, and a NAT that forwards every port. */
+static bool may_be_in_a_cloud(const struct scene *scene)
+{
+    return facts_address(scene->family->local) == ADDRESS_PRIVATE && !is_in_a_container(scene) &&
+           strncmp(scene->family->local, "192.168.", 8) != 0 && speaks(scene) == GATEWAY_PROTOCOLS;
 }
 
 static void add_container(struct words *words, const struct scene *scene)

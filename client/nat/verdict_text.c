@@ -105,10 +105,11 @@ static void see_filtered(struct words *words, const struct scene *scene)
         words_add(words, ", and");
         add_from(words, other);
     }
+    words_add(words, "; ");
+    words_add_time(words, dial->ms);
     words_add(words,
-        "; %.1f s): no way in leads to this machine (%s), or something on it swallows "
-        "what comes.",
-        dial->ms / 1000, scene->machine);
+        "): no way in leads to this machine (%s), or something on it swallows what comes.",
+        scene->machine);
 }
 
 static void see_elsewhere(struct words *words, const struct scene *scene)

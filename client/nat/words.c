@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define TIME_MAX_MS 1e6 /* no probe lasts so long */
+
 void words_begin(struct words *words, char *text, size_t size)
 {
     *words = (struct words){.text = text, .size = size};
@@ -38,4 +40,14 @@ void words_add_detail(struct words *words, const char *detail)
         words_add(words, "%.*s...", WORDS_DETAIL_MAX - 3, detail);
     else
         words_add(words, "%.*s", (int)length, detail);
+}
+
+void words_add_time(struct words *words, double ms)
+{
+    if (!(ms >= 0 && ms < TIME_MAX_MS))
+        words_add(words, "a time not known");
+    else if (ms >= 1000)
+        words_add(words, "%.1f s", ms / 1000);
+    else
+        words_add(words, "%.0f ms", ms);
 }

@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#define WORDS_DETAIL_MAX 150 /* characters of a detail that go into a longer text */
+#define WORDS_DETAIL_MAX 120 /* characters of a detail that go into a longer text */
 
 struct words {
     char *text; /* always ended by NUL */
@@ -21,5 +21,8 @@ __attribute__((format(printf, 2, 3))) void words_add(struct words *words, const 
 /* A text from outside, as the middle of a sentence: without a full stop at its end, and cut short
  * at WORDS_DETAIL_MAX. */
 void words_add_detail(struct words *words, const char *detail);
+
+/* "42 ms", "5.0 s"; what makes no sense is "a time not known". */
+void words_add_time(struct words *words, double ms);
 
 #endif

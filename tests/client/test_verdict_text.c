@@ -4,6 +4,7 @@
 #include "nat/words.h"
 #include "nat_fixture.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -279,6 +280,24 @@ static void test_words_are_cut_where_they_do_not_fit(void **state)
     assert_string_equal(room, "");
 }
 
+static void test_words_of_a_time(void **state)
+{
+    static const struct {
+        double ms;
+        const char *text;
+    } cases[] = {{0, "0 ms"}, {41.6, "42 ms"}, {999, "999 ms"}, {1000, "1.0 s"}, {5000.7, "5.0 s"},
+        {-1, "a time not known"}, {1e300, "a time not known"}, {NAN, "a time not known"}};
+    char text[32];
+    struct words words;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        words_begin(&words, text, sizeof text);
+        words_add_time(&words, cases[i].ms);
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +314,7 @@ int main(void)
         cmocka_unit_test_setup(test_text_double_nat_names_both_ends, start),
         cmocka_unit_test_setup(test_text_from_outside_is_made_harmless, start),
         cmocka_unit_test(test_words_are_cut_where_they_do_not_fit),
+        cmocka_unit_test(test_words_of_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
