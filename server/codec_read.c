@@ -339,6 +339,74 @@ int codec_read_events(struct json *json, struct poll_request *ret_request, struc
     return 0;
 }
 
+/* --- the port check -------------------------------------------------------------------------- */
+
+static bool read_nonce(const char *text, uint8_t ret_nonce[QUOTA_NONCE_BYTES])
+{
+    size_t digits = strspn(text, "0123456789abcdef");
+    unsigned byte;
+
+    if (digits != (size_t)2 * QUOTA_NONCE_BYTES || text[digits])
+        return false;
+    for (size_t i = 0; i < QUOTA_NONCE_BYTES && sscanf(text + 2 * i, "%2x", &byte) == 1; i++)
+        ret_nonce[i] = (uint8_t)byte;
+    return true;
+}
+
+/* One of two words; `without` what is meant where the member is absent. */
+static int read_word(const struct json *json, const char *name, const char *const words[2],
+    int without, int *ret_word, struct fault *ret_fault)
+{
+    const char *text = NULL;
+
+    *ret_word = without;
+    if (read_string(json, name, &text, ret_fault))
+        return ret_fault->error;
+    for (int i = 0; i < 2 && text; i++)
+        if (!strcmp(text, words[i])) {
+            *ret_word = i;
+            return 0;
+        }
+    if (!text && without >= 0)
+        return 0;
+    return fault_set(
+        ret_fault, ERROR_BAD_REQUEST, "`%s` must be \"%s\" or \"%s\"", name, words[0], words[1]);
+}
+
+int codec_read_check(struct json *json, struct dial_request *ret_request, struct fault *ret_fault)
+{
+    static const char *const protocols[] = {"tcp", "udp"}, *const froms[] = {"other", "contacted"};
+    struct dial_request request = {.from = DIAL_FROM_ANY};
+    bool has_port = false, has_timeout = false;
+    double port = 0, timeout_s = LIMIT_CHECK_CONNECT_S;
+    const char *nonce = NULL;
+    int protocol, from;
+
+    if (read_number(json, "port", &has_port, &port, ret_fault) ||
+        read_word(json, "protocol", protocols, -1, &protocol, ret_fault) ||
+        read_needed_string(
+            json, "nonce", "32 hexadecimal digits, new for each check", &nonce, ret_fault) ||
+        read_word(json, "from", froms, 2, &from, ret_fault) ||
+        read_number(json, "timeout", &has_timeout, &timeout_s, ret_fault))
+        return ret_fault->error;
+    if (!has_port || !is_integer_within(port, 1, UINT16_MAX))
+        return fault_set(
+            ret_fault, ERROR_BAD_REQUEST, "`port` must be a whole number from 1 to 65535");
+    if (!is_integer_within(timeout_s, 1, LIMIT_CHECK_CONNECT_S))
+        return fault_set(ret_fault, ERROR_BAD_REQUEST,
+            "`timeout` must be a whole number of seconds from 1 to %d", LIMIT_CHECK_CONNECT_S);
+    if (!read_nonce(nonce, request.nonce))
+        return fault_set(ret_fault, ERROR_BAD_REQUEST,
+            "`nonce` must be 32 hexadecimal digits in lower case, random and new for each check");
+    request.protocol = protocol ? DIAL_UDP : DIAL_TCP;
+    request.port = (uint16_t)port;
+    request.connect_s = (unsigned)timeout_s;
+    if (from != 2)
+        request.from = from ? DIAL_FROM_CONTACTED : DIAL_FROM_OTHER;
+    *ret_request = request;
+    return 0;
+}
+
 /* --- checks ---------------------------------------------------------------------------------- */
 
 int codec_check_wait(double wait_s, struct fault *ret_fault)

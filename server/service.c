@@ -5,6 +5,7 @@
 #include "http/door.h"
 #include "index/index.h"
 #include "log.h"
+#include "net/dialback.h"
 #include "net/source.h"
 #include "pages/pages.h"
 #include "server_limits.h"
@@ -32,6 +33,8 @@ struct service {
     struct sources *sources;
     struct index *index;
     struct pages *pages;
+    struct dialback *dialback;
+    struct address listening[OPTIONS_LIST_MAX]; /* the addresses that it listens on */
     struct http_door *door;
     bool stopping;
     bool closed;
@@ -54,6 +57,7 @@ static void close_all(struct service *service)
     if (service->closed)
         return;
     service->closed = true;
+    dialback_close(service->dialback);
     /* Sends what is answered, and commits: no connection may be suspended, no batch open after. */
     http_loop_pump(http_door_loop(service->door));
     http_door_close(service->door);
@@ -113,6 +117,7 @@ static void on_signal(uv_signal_t *handle, int number)
     log_event(LOG_INFO, "stopping", "signal", number == SIGINT ? "SIGINT" : "SIGTERM", NULL);
     http_door_drain(service->door);
     index_release(service->index);
+    dialback_cut_all(service->dialback);
     uv_timer_start(&service->stop_late, on_stop_late, LIMIT_STOP_MS, 0);
 }
 
@@ -162,6 +167,30 @@ static bool only_loopback(const struct options *options)
     return true;
 }
 
+static int open_dialback(struct service *service, struct fault *ret_fault)
+{
+    const struct options *options = &service->options;
+
+    for (size_t i = 0; i < options->listen_count; i++)
+        service->listening[i] = options->listen[i].address;
+    return dialback_new(
+        &(struct dialback_config){
+            .uv = &service->uv,
+            .clock = &clock_system,
+            .policy =
+                {
+                    .allow_private = options->check_private,
+                    .ports = options->check_ports,
+                    .port_count = options->check_ports_count,
+                    .own = service->listening,
+                    .own_count = options->listen_count,
+                },
+            .from = options->check_from,
+            .from_count = options->check_from_count,
+        },
+        &service->dialback, ret_fault);
+}
+
 static int open_door(struct service *service, struct fault *ret_fault)
 {
     const struct options *options = &service->options;
@@ -171,6 +200,7 @@ static int open_door(struct service *service, struct fault *ret_fault)
         .index = service->index,
         .sources = service->sources,
         .pages = service->pages,
+        .dialback = service->dialback,
         .ice =
             {
                 .clock = &clock_system,
@@ -279,6 +309,8 @@ static int start(struct service *service, struct fault *ret_fault)
             "an open index gives no credentials for TURN servers: anyone could use them", NULL);
     error = pages_new(options->demo, &service->pages, ret_fault);
     if (!error)
+        error = open_dialback(service, ret_fault);
+    if (!error)
         error = open_door(service, ret_fault);
     if (error)
         return error;
@@ -325,6 +357,7 @@ int service_run(
         error = service.fault.error;
     }
     http_door_free(service.door);
+    dialback_free(service.dialback);
     pages_free(service.pages);
     index_close(service.index);
     sources_free(service.sources);
