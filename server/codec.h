@@ -88,8 +88,10 @@ void codec_write_problem(struct text *out, const struct fault *fault);
 void codec_write_dialled(struct text *out, const struct dialled *dialled,
     const struct dial_request *request, const struct address *you, unsigned port);
 
-/* An RTCConfiguration; `turn` NULL: without TURN servers. */
-void codec_write_ice(struct text *out, const struct ice *ice, const struct turn_credential *turn);
+/* An RTCConfiguration. `own`: the URIs of the index's own STUN, each quoted, separated by commas;
+ * NULL: there are none. `turn` NULL: without TURN servers. */
+void codec_write_ice(
+    struct text *out, const struct ice *ice, const char *own, const struct turn_credential *turn);
 
 /* For index_config.undeliverable_body. */
 size_t codec_undeliverable_body(

@@ -435,9 +435,14 @@ static void write_servers(struct text *out, const char *const *uris, size_t coun
     text_puts(out, "]");
 }
 
-void codec_write_ice(struct text *out, const struct ice *ice, const struct turn_credential *turn)
+void codec_write_ice(
+    struct text *out, const struct ice *ice, const char *own, const struct turn_credential *turn)
 {
     text_puts(out, "{\"iceServers\":[");
+    if (own) {
+        text_printf(out, "{\"urls\":[%s]}", own);
+        text_puts(out, ice->stun_count || turn ? "," : "");
+    }
     if (ice->stun_count) {
         write_servers(out, ice->stun_uris, ice->stun_count);
         text_puts(out, turn ? "}," : "}");

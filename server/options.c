@@ -60,6 +60,10 @@ static const struct option options_table[] = {
         .expected =
             "scheme://host[:port] as browsers send it: lower case, no path, no default port",
         .help = "Let only web pages of this origin use the index; without it, of any. Repeatable."},
+    {"stun", "ADDR:PORT", value_read_listen, LIST(stun),
+        .expected = "an address of this machine and a port, as 203.0.113.1:3478",
+        .help = "Answer STUN at this address, on the UDP port and the one after it. Repeatable: a "
+                "second address lets others see whether their NAT varies."},
     {"stun-uri", "URI", value_read_stun_uri, LIST(stun_uri),
         .expected = "stun:host[:port] or stuns:host[:port], as stun:stun.example.org:3478",
         .help = "Name this STUN server to those who ask with /ice. Repeatable."},

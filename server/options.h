@@ -31,6 +31,8 @@ struct options {
     size_t trust_proxy_count;
     const char *cors_origin[OPTIONS_LIST_MAX];
     size_t cors_origin_count; /* 0: any */
+    struct listen_address stun[OPTIONS_LIST_MAX];
+    size_t stun_count;
     const char *stun_uri[OPTIONS_LIST_MAX];
     size_t stun_uri_count;
     const char *turn_uri[OPTIONS_LIST_MAX];

@@ -64,6 +64,8 @@
 #define LIMIT_TURN_SECRET_CHARS 256
 #define LIMIT_TURN_FILE_BYTES 65536 /* of the file of TURN secrets */
 
+#define LIMIT_STUN_RATE 20 /* answers a second to one stranger; the burst is twice that */
+
 /* dial-backs of the port checker; by stranger unless it says otherwise */
 #define LIMIT_CHECK_MS 8000         /* from being asked to the answer */
 #define LIMIT_CHECK_CONNECT_S 5     /* the default and the most */

@@ -7,6 +7,7 @@
 #include "log.h"
 #include "net/dialback.h"
 #include "net/source.h"
+#include "net/stun_server.h"
 #include "pages/pages.h"
 #include "server_limits.h"
 #include "store/sqlite.h"
@@ -34,6 +35,8 @@ struct service {
     struct index *index;
     struct pages *pages;
     struct dialback *dialback;
+    struct stun_server *stun;
+    struct ice_place stun_places[OPTIONS_LIST_MAX];
     struct address listening[OPTIONS_LIST_MAX]; /* the addresses that it listens on */
     struct http_door *door;
     bool stopping;
@@ -58,6 +61,7 @@ static void close_all(struct service *service)
         return;
     service->closed = true;
     dialback_close(service->dialback);
+    stun_server_close(service->stun);
     /* Sends what is answered, and commits: no connection may be suspended, no batch open after. */
     http_loop_pump(http_door_loop(service->door));
     http_door_close(service->door);
@@ -204,6 +208,8 @@ static int open_door(struct service *service, struct fault *ret_fault)
         .ice =
             {
                 .clock = &clock_system,
+                .own = service->stun_places,
+                .own_count = options->stun_count,
                 .stun_uris = options->stun_uri,
                 .stun_count = options->stun_uri_count,
                 .turn_uris = options->turn_uri,
@@ -226,6 +232,25 @@ static int open_door(struct service *service, struct fault *ret_fault)
         .user = service,
     };
     return http_door_new(&config, &service->door, ret_fault);
+}
+
+static int listen_stun(struct service *service, struct fault *ret_fault)
+{
+    const struct options *options = &service->options;
+    char address[ADDRESS_TEXT_SIZE], numbers[24];
+    uint16_t ports[STUN_PORTS];
+
+    for (size_t i = 0; i < options->stun_count; i++) {
+        const struct listen_address *stun = &options->stun[i];
+        int error = stun_server_listen(service->stun, &stun->address, stun->port, ports, ret_fault);
+        if (error)
+            return error;
+        service->stun_places[i] = (struct ice_place){stun->address, ports[0]};
+        snprintf(numbers, sizeof numbers, "%u,%u", ports[0], ports[1]);
+        log_event(LOG_INFO, "stun_listening", "address", address_format(&stun->address, address),
+            "ports", numbers, NULL);
+    }
+    return 0;
 }
 
 static int listen_all(struct service *service, struct fault *ret_fault)
@@ -302,7 +327,8 @@ static int start(struct service *service, struct fault *ret_fault)
     service->sources = sources_new(options->rate);
     config.store = service->store;
     config.sources = service->sources;
-    if (!service->sources || index_open(&config, &service->index))
+    service->stun = stun_server_new(&service->uv, &clock_system);
+    if (!service->sources || !service->stun || index_open(&config, &service->index))
         return fault_set(ret_fault, ERROR_NO_MEMORY, "no memory to start");
     if (options->turn_uri_count && config.open)
         log_event(LOG_WARN, "turn_withheld", "reason",
@@ -316,6 +342,8 @@ static int start(struct service *service, struct fault *ret_fault)
         return error;
     start_handles(service);
     error = listen_all(service, ret_fault);
+    if (!error)
+        error = listen_stun(service, ret_fault);
     if (error)
         return error;
     index_load(service->index, on_loaded, service);
@@ -358,6 +386,7 @@ int service_run(
     }
     http_door_free(service.door);
     dialback_free(service.dialback);
+    stun_server_free(service.stun);
     pages_free(service.pages);
     index_close(service.index);
     sources_free(service.sources);

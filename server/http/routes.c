@@ -2,6 +2,7 @@
 
 #include "http/check.h"
 #include "http/etag.h"
+#include "http/ice.h"
 #include "http/query.h"
 #include "server_limits.h"
 
@@ -351,29 +352,6 @@ static void handle_ready(struct request *request)
     index_check_ready(request_index(request), readiness_known, request);
 }
 
-/* --- help with connecting -------------------------------------------------------------------- */
-
-static void caller_identified(const struct fault *fault, const struct identity *caller, void *user)
-{
-    struct request *request = user;
-    const struct ice *ice = request_ice(request);
-    struct turn_credential turn;
-    struct text body = {0};
-
-    if (fault) {
-        request_fail(request, fault);
-        return;
-    }
-    bool has_turn = turn_issue(ice, caller->node, caller->open, &turn);
-    codec_write_ice(&body, ice, has_turn ? &turn : NULL);
-    request_reply_json(request, &body);
-}
-
-static void handle_ice(struct request *request)
-{
-    index_identify(request_index(request), &request->caller, caller_identified, request);
-}
-
 /* --- pages ----------------------------------------------------------------------------------- */
 
 static void handle_page(struct request *request)
@@ -408,7 +386,7 @@ static const struct route routes[] = {
     {"GET", "/mailbox/", handle_read, false},
     {"POST", "/events", handle_events, false},
     {"GET", "/events", handle_events_query, false},
-    {"GET", "/ice", handle_ice, true},
+    {"GET", "/ice", ice_handle, true},
     {"POST", "/check", check_handle, false},
     {"GET", "/healthz", handle_health, true},
     {"GET", "/readyz", handle_ready, true},

@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "net/address.h"
 #include "server_limits.h"
 
 #include <stdbool.h>
@@ -19,8 +20,16 @@
 #define TURN_USERNAME_SIZE (20 + 1 + LIMIT_ID_CHARS + 1) /* `expiry:node` */
 #define TURN_PASSWORD_SIZE 29                            /* base64 of 20 bytes */
 
+/* Where the index itself answers STUN. */
+struct ice_place {
+    struct address address;
+    uint16_t port;
+};
+
 struct ice {
     const struct clock *clock;
+    const struct ice_place *own;
+    size_t own_count;
     const char *const *stun_uris;
     size_t stun_count;
     const char *const *turn_uris;

@@ -133,7 +133,7 @@ static void assert_says(
     struct text out = {0};
     json_error_t error;
 
-    codec_write_ice(&out, ice, turn);
+    codec_write_ice(&out, ice, NULL, turn);
     assert_false(text_failed(&out));
     assert_string_equal(out.bytes, expected);
     json_t *parsed = json_loadb(out.bytes, out.length, JSON_REJECT_DUPLICATES, &error);
