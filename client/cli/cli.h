@@ -59,10 +59,11 @@ struct settings {
     unsigned timeout_ms;
     bool json, quiet, verbose, help, version;
     /* of some */
-    struct cli_list endpoint, filter;
+    struct cli_list endpoint, filter, stun_server;
     const char *meta, *type, *session, *scheme;
     unsigned ttl_s, port; /* 0: not given */
     bool unlisted, watch, follow, operator_role;
+    bool udp, no_listen, map, all, publish;
     /* what is no option, without the command's name */
     const char *arguments[CLI_ARGUMENTS_MAX];
     size_t argument_count;
@@ -81,7 +82,7 @@ struct command {
 };
 
 extern const struct command cmd_register, cmd_list, cmd_watch, cmd_send, cmd_recv, cmd_listen,
-    cmd_connect, cmd_key, cmd_help, cmd_version;
+    cmd_connect, cmd_check, cmd_key, cmd_help, cmd_version;
 
 extern const struct command *const cli_commands[]; /* ended by NULL */
 const struct command *cli_find_command(const char *name);

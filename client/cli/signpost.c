@@ -17,6 +17,7 @@ const struct command *const cli_commands[] = {
     &cmd_recv,
     &cmd_listen,
     &cmd_connect,
+    &cmd_check,
     &cmd_key,
     &cmd_help,
     &cmd_version,
