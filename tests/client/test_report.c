@@ -68,7 +68,7 @@ static json_t *at(json_t *json, const char *path)
     for (size_t length; *path && json; path += length + (path[length] == '.')) {
         length = strcspn(path, ".");
         (void)snprintf(name, sizeof name, "%.*s", (int)length, path);
-        json = json_is_array(json) ? json_array_get(json, (size_t)atoi(name))
+        json = json_is_array(json) ? json_array_get(json, strtoul(name, NULL, 10))
                                    : json_object_get(json, name);
     }
     return json;
