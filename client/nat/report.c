@@ -15,27 +15,21 @@
 /* --- values ---------------------------------------------------------------------------------- */
 
 /* One of these is made for each report. Memory that was out once is remembered, and told at the
- * end; till then every function copes with a NULL. */
+ * end: whatever cannot be made is NULL, and no object and no array takes that. */
 struct writer {
     bool failed;
 };
 
-static json_t *hold(struct writer *writer, json_t *value)
-{
-    writer->failed = writer->failed || !value;
-    return value;
-}
-
 /* Takes the value over. */
 static void put(struct writer *writer, json_t *object, const char *name, json_t *value)
 {
-    if (json_object_set_new(object, name, hold(writer, value)))
+    if (json_object_set_new(object, name, value))
         writer->failed = true;
 }
 
 static void append(struct writer *writer, json_t *array, json_t *value)
 {
-    if (json_array_append_new(array, hold(writer, value)))
+    if (json_array_append_new(array, value))
         writer->failed = true;
 }
 
@@ -79,7 +73,7 @@ static json_t *error_of(struct writer *writer, int error, const char *detail)
 {
     if (!error)
         return json_null();
-    json_t *object = hold(writer, json_object());
+    json_t *object = json_object();
     put(writer, object, "name", json_string(signpost_error_name(error)));
     put(writer, object, "detail", text_of(detail && detail[0] ? detail : signpost_strerror(error)));
     return object;
@@ -131,7 +125,7 @@ static void append_dial(
 
     if (dial->result == DIAL_NONE)
         return;
-    json_t *object = hold(writer, json_object());
+    json_t *object = json_object();
     put(writer, object, "try", json_string(name));
     put(writer, object, "result", json_string(result_name(dial->result)));
     put(writer, object, "target", text_of(dial->target));
@@ -186,8 +180,8 @@ static json_t *protocol_of(struct writer *writer, const struct evidence *evidenc
 
     if (!of->asked)
         return json_null();
-    json_t *object = hold(writer, json_object());
-    json_t *dials = hold(writer, json_array());
+    json_t *object = json_object();
+    json_t *dials = json_array();
     put(writer, object, "open", answer_of(facts_open(of)));
     put(writer, object, "verified", verified_of(of, protocol));
     put(writer, object, "reached_at", place_of(evidence, family, protocol));
@@ -207,7 +201,7 @@ static json_t *protocol_of(struct writer *writer, const struct evidence *evidenc
 static void append_seen(struct writer *writer, json_t *seen, const char *who, const char *address,
     unsigned port, unsigned rtt_us)
 {
-    json_t *object = hold(writer, json_object());
+    json_t *object = json_object();
 
     put(writer, object, "who", text_of(who));
     put(writer, object, "address", text_of(address));
@@ -223,7 +217,7 @@ static json_t *seen_of(
         [GATEWAY_NATPMP] = "gateway (nat-pmp)",
         [GATEWAY_UPNP] = "gateway (upnp)"};
     const struct family_evidence *of = &evidence->families[family];
-    json_t *seen = hold(writer, json_array());
+    json_t *seen = json_array();
 
     if (of->observed[0])
         append_seen(writer, seen, "index", of->observed, 0, of->http_rtt_us);
@@ -248,7 +242,7 @@ static json_t *hops_of(struct writer *writer, const struct family_evidence *of)
         return json_null();
     while (of->hops.reached && count > 0 && !of->hops.address[count - 1][0])
         count--;
-    json_t *hops = hold(writer, json_array());
+    json_t *hops = json_array();
     for (size_t i = 0; i < count; i++)
         append(writer, hops, text_of(of->hops.address[i]));
     return hops;
@@ -258,7 +252,7 @@ static json_t *stun_of(struct writer *writer, const struct family_evidence *of)
 {
     if (!of->has_stun)
         return json_null();
-    json_t *object = hold(writer, json_object());
+    json_t *object = json_object();
     put(writer, object, "asked", json_integer((json_int_t)of->stun.asked));
     put(writer, object, "answered", json_integer((json_int_t)of->stun.seen_count));
     put(writer, object, "detail", text_of(of->stun.detail));
@@ -268,7 +262,7 @@ static json_t *stun_of(struct writer *writer, const struct family_evidence *of)
 static json_t *trips_of(struct writer *writer, const struct family_evidence *of)
 {
     bool stun = of->has_stun && of->stun.seen_count > 0;
-    json_t *object = hold(writer, json_object());
+    json_t *object = json_object();
 
     put(writer, object, "http", ms_of(of->http_rtt_us));
     put(writer, object, "stun", ms_of(stun ? of->stun.seen[0].rtt_us : 0));
@@ -277,7 +271,7 @@ static json_t *trips_of(struct writer *writer, const struct family_evidence *of)
 
 static json_t *preserved_of(struct writer *writer, const struct family_evidence *of)
 {
-    json_t *object = hold(writer, json_object());
+    json_t *object = json_object();
 
     put(writer, object, "tcp", answer_of(of->tcp_port_preserved));
     put(writer, object, "udp", answer_of(of->has_stun ? of->stun.port_preserved : NAT_UNTESTED));
@@ -291,7 +285,7 @@ static json_t *family_of(
 
     if (!of->asked)
         return json_null();
-    json_t *object = hold(writer, json_object());
+    json_t *object = json_object();
     put(writer, object, "error", error_of(writer, of->error, of->detail));
     put(writer, object, "public_address", text_of(of->observed));
     put(writer, object, "seen_by", seen_of(writer, evidence, family));
@@ -315,7 +309,7 @@ static json_t *family_of(
 
 static json_t *claim_of(struct writer *writer, const struct gateway_claim *claim)
 {
-    json_t *object = hold(writer, json_object());
+    json_t *object = json_object();
 
     put(writer, object, "present", answer_of(claim->present));
     put(writer, object, "has_wan_address", answer_of(claim->has_wan));
@@ -330,7 +324,7 @@ static json_t *gateway_of(struct writer *writer, const struct evidence *evidence
 
     if (!evidence->has_gateway)
         return json_null();
-    json_t *object = hold(writer, json_object());
+    json_t *object = json_object();
     put(writer, object, "address", text_of(found->address));
     put(writer, object, "local_address", text_of(found->local));
     put(writer, object, "model", text_of(found->model));
@@ -347,7 +341,7 @@ static json_t *map_of(struct writer *writer, const struct map_evidence *map)
 
     if (!map->asked)
         return json_null();
-    json_t *object = hold(writer, json_object());
+    json_t *object = json_object();
     bool named = map->made && map->by < GATEWAY_PROTOCOLS;
     put(writer, object, "made", json_boolean(map->made));
     put(writer, object, "by", text_of(named ? names[map->by] : NULL));
@@ -364,7 +358,7 @@ static json_t *maps_of(struct writer *writer, const struct evidence *evidence)
 
     if (!map[NAT_TCP].asked && !map[NAT_UDP].asked)
         return json_null();
-    json_t *object = hold(writer, json_object());
+    json_t *object = json_object();
     put(writer, object, "tcp", map_of(writer, &map[NAT_TCP]));
     put(writer, object, "udp", map_of(writer, &map[NAT_UDP]));
     return object;
@@ -374,7 +368,7 @@ static json_t *maps_of(struct writer *writer, const struct evidence *evidence)
 
 static json_t *finding_of(struct writer *writer, const struct finding *finding)
 {
-    json_t *object = hold(writer, json_object());
+    json_t *object = json_object();
 
     put(writer, object, "code", json_integer(finding->verdict));
     put(writer, object, "name", json_string(signpost_verdict_name((int)finding->verdict)));
@@ -389,8 +383,8 @@ char *report_json(
     const struct evidence *evidence, const struct verdict *verdict, int error, const char *detail)
 {
     struct writer writer = {.failed = false};
-    json_t *object = hold(&writer, json_object());
-    json_t *also = hold(&writer, json_array());
+    json_t *object = json_object();
+    json_t *also = json_array();
 
     put(&writer, object, "schema", json_integer(REPORT_SCHEMA));
     put(&writer, object, "verdict", verdict ? finding_of(&writer, &verdict->first) : json_null());
@@ -434,7 +428,7 @@ static json_t *reach_of(struct writer *writer, const struct evidence *evidence,
 
     if (!finding || finding->verdict == SIGNPOST_VERDICT_INCONCLUSIVE)
         return NULL;
-    json_t *object = hold(writer, json_object());
+    json_t *object = json_object();
     put(writer, object, "verdict", json_string(signpost_verdict_name((int)finding->verdict)));
     put(writer, object, "at", place_of(evidence, family, protocol));
     if (protocol == NAT_UDP) {
@@ -461,10 +455,10 @@ static json_t *now(void)
 char *report_reach(const struct evidence *evidence, const struct verdict *verdict)
 {
     struct writer writer = {.failed = false};
-    json_t *root = hold(&writer, json_object());
+    json_t *root = json_object();
 
     for (enum nat_protocol protocol = 0; verdict && protocol < NAT_PROTOCOLS; protocol++) {
-        json_t *families = hold(&writer, json_object());
+        json_t *families = json_object();
         for (enum nat_family family = 0; family < NAT_FAMILIES; family++) {
             json_t *reach = reach_of(&writer, evidence, verdict, family, protocol);
             if (reach)

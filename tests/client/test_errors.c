@@ -62,7 +62,7 @@ static void test_errors_ok_has_a_text(void **state)
 
 static void test_errors_unknown_have_a_text(void **state)
 {
-    static const int unknown[] = {1, 7, -18, -1000, INT32_MAX, INT32_MIN};
+    static const int unknown[] = {1, 7, -20, -1000, INT32_MAX, INT32_MIN};
 
     (void)state;
     for (size_t i = 0; i < COUNT(unknown); i++) {

@@ -105,6 +105,8 @@ static void test_line_of_other_dials(void **state)
     assert_dial_line(NAT_TCP, &tcp->again,
         "tcp/ipv4: 203.0.113.7:50051 does not answer (tried from 198.51.100.2, an address that we "
         "had contacted, 3.0 s)");
+    tcp->again.from[0] = '\0'; /* which address it was is not known: then neither is this */
+    assert_dial_line(NAT_TCP, &tcp->again, "tcp/ipv4: 203.0.113.7:50051 does not answer (3.0 s)");
     nat_dial(&evidence, NAT_IPV4, &tcp->listening, DIAL_OPEN);
     tcp->listening.target[0] = tcp->listening.from[0] = '\0';
     tcp->listening.ms = 0;

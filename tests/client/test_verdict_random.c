@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-#define ROUNDS 5000
+#define ROUNDS 2000
 #define REACH_MAX 1024
 
 static struct evidence evidence;

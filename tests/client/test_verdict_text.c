@@ -116,6 +116,9 @@ static void test_text_filtered_says_what_to_set_up(void **state)
     assert_has(finding->advice,
         "Add a port forward on the router at 192.168.1.1: TCP port 50051 to "
         "192.168.1.20 port 50051");
+    nat_dial(&evidence, NAT_IPV4, &ipv4->by[NAT_TCP].again, DIAL_FAILED);
+    (void)snprintf(ipv4->by[NAT_TCP].again.from, NAT_ADDRESS_SIZE, NAT_CONTACTED);
+    assert_has(judge()->why, "(tried from 198.51.100.2; 5.0 s)");
     ipv4->gateway[0] = '\0';
     assert_has(judge()->advice, "on the router: TCP port 50051 to 192.168.1.20");
     nat_outer(&evidence, GATEWAY_UPNP, NAT_OBSERVED);
@@ -182,6 +185,8 @@ static void test_text_router_can_be_asked(void **state)
     nat_outer(&evidence, GATEWAY_NATPMP, NAT_OBSERVED);
     assert_has(judge_as(NAT_TCP, SIGNPOST_VERDICT_FILTERED, NAT_IPV4)->advice,
         "It may also do so when it is asked (by NAT-PMP): check with --map.");
+    *map = (struct map_evidence){.asked = true};
+    assert_has_not(judge()->advice, "--map");
     *map = (struct map_evidence){.asked = true, .detail = "It refuses: mappings are switched off."};
     assert_has(judge()->advice,
         "Asked to do so by itself, the router did not: It refuses: mappings are switched off.");
