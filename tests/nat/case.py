@@ -2,6 +2,7 @@
 
 import errno
 import http.client
+import itertools
 import json
 import socket
 import sys
@@ -10,7 +11,8 @@ import unittest
 from tests.nat.natlab import HTTP_PORT, PORT, NatLab, why_not
 from tests.nat.topology import INDEX, INDEX6
 
-COMES_S, GIVES_UP_S = 20, 0.5  # so long something is waited for that is to come, or not
+ids = itertools.count()  # of nodes
+COMES_S, GIVES_UP_S = 20, 0.3  # so long something is waited for that is to come, or not
 
 
 def family_of(address):
@@ -25,7 +27,8 @@ class NatCase(unittest.TestCase):
             self.skipTest(reason)
 
     def enters(self, ipv4, ipv6=None):
-        """A lab of that topology, which is `self.lab` from now on."""
+        """A lab of that topology is `self.lab` from now on; the one before is no more."""
+        self.doCleanups()
         self.lab = NatLab(ipv4, ipv6)
         self.lab.__enter__()
         self.addCleanup(self.lab.__exit__)
@@ -36,6 +39,8 @@ class NatCase(unittest.TestCase):
         link = self.lab.socket(name, family, kind)
         self.addCleanup(link.close)
         link.settimeout(timeout)
+        if family == socket.AF_INET6:
+            link.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         return link
 
     def listens(self, family=socket.AF_INET, name="client", port=PORT):
@@ -106,6 +111,6 @@ class NatCase(unittest.TestCase):
         connection = http.client.HTTPConnection(index, HTTP_PORT)
         connection.sock = self.link(name, family)
         connection.sock.connect((index, HTTP_PORT))
-        connection.request("POST", "/register", json.dumps({"id": name, "endpoints": []}),
+        connection.request("POST", "/register", json.dumps({"id": f"n{next(ids)}", "endpoints": []}),
                            {"Content-Type": "application/json"})
         return json.load(connection.getresponse())["you"]["address"]

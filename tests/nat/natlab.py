@@ -9,6 +9,7 @@ maps ports. The tool `lab` and the tests have the same one.
 import contextlib
 import errno
 import os
+import queue
 import selectors
 import shutil
 import socket
@@ -68,8 +69,8 @@ class NatLab(Network):
         self.service = None  # on `other`, where something is forwarded to it
 
     def __enter__(self):
-        super().__enter__()
         try:
+            super().__enter__()
             stun = self._starts_stun()
             gateway = self._starts_gateway() if self.topology.gateway else None
             self.index = self.finally_leave(Index(
@@ -173,6 +174,8 @@ secure_mode=yes
 system_uptime=yes
 notify_interval=60
 clean_ruleset_interval=600
+friendly_name=Router of the lab
+model_name=Lab
 uuid=5349474e-504f-5354-0000-000000000000
 upnp_table_name=miniupnpd
 upnp_nat_table_name=miniupnpd
@@ -186,12 +189,12 @@ deny 0-65535 0.0.0.0/0 0-65535
 
 class Service:
     """Something else at PORT of a host, TCP and UDP: it greets who connects, answers no datagram,
-    and keeps what it is sent."""
+    and keeps what it is sent, in `heard`."""
 
     GREETING = b"220 another service\r\n"
 
     def __init__(self, lab, name, address):
-        self.heard = []  # what came of a connection, or a datagram
+        self.heard = queue.SimpleQueue()  # of bytes: what was there to be read, or a datagram
         self._listener = lab.socket(name)
         self._datagrams = lab.socket(name, kind=socket.SOCK_DGRAM)
         self._wake, self._waker = socket.socketpair()
@@ -230,7 +233,7 @@ class Service:
             return
         data = link.recv(2048)
         if data or link is self._datagrams:
-            self.heard.append(data)
+            self.heard.put(data)
         else:
             self._selector.unregister(link)
             link.close()

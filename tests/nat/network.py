@@ -33,17 +33,17 @@ class Host:
     rules: str = ""  # for `nft -f`
 
     def address(self, device, *addresses):
-        self.batch += [f"address add {address} dev {device} nodad" if ":" in address
-                       else f"address add {address} dev {device}" for address in addresses]
+        self.batch += [f"address add {address} dev {device}" for address in addresses]
 
     def route(self, *routes):
         self.batch += [f"route add {route}" for route in routes]
 
     def configuration(self):
-        """Two batches: no route can be added before its device is up."""
-        up = [f"link set {device} up"
-              for device in ("lo", *self.legs, *([self.bridge] if self.bridge else []))]
-        return up + self.batch
+        """No route can be added before its device is up."""
+        return [f"link set {device} up" for device in ("lo", *self.devices())] + self.batch
+
+    def devices(self):
+        return [*self.legs, *([self.bridge] if self.bridge else [])]
 
 
 class Network:
@@ -69,13 +69,16 @@ class Network:
 
     def __enter__(self):
         remove_left_behind()
-        with contextlib.ExitStack() as stack:
-            stack.callback(self._remove)
+        self._exit.callback(self._remove)
+        try:
             self._build()
-            self._exit = stack.pop_all()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_failure):
+        """Also once more, or where it was never entered."""
         self._exit.close()
 
     def finally_do(self, function, *arguments):
@@ -106,6 +109,10 @@ class Network:
                    for device, segment in other.legs.items() if segment == host.name]
         settings = dict(SETTINGS)
         settings["net/ipv4/conf/all/arp_ignore"] = 1  # of two legs in one segment only one answers
+        # Without a link-local address a router asks for nobody inside, and there is none while it
+        # is still asked whether another has it.
+        settings.update((f"net/ipv6/conf/{device}/accept_dad", 0)
+                        for device in host.devices())
         if host.forwards:
             settings["net/ipv4/ip_forward"] = settings["net/ipv6/conf/all/forwarding"] = 1
         return lines(

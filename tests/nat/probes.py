@@ -31,16 +31,12 @@ class Seen:
 
 
 def stun(link, server, change=0):
-    """Asks `server`, an (address, port). None: there was no answer, or not to this question."""
+    """Asks `server`, an (address, port). None: there was no answer."""
     id = os.urandom(12)
     attributes = struct.pack("!HHI", CHANGE_REQUEST, 4, change) if change else b""
     link.sendto(struct.pack("!HHI", 0x0001, len(attributes), COOKIE) + id + attributes, server)
-    try:
-        answer, source = link.recvfrom(2048)
-    except TimeoutError:
-        return None
-    kind, size, _cookie = struct.unpack_from("!HHI", answer)
-    if kind != 0x0101 or answer[8:20] != id or size + 20 != len(answer):
+    answer, source = _answer(link, lambda answer: answer[:2] == b"\1\1" and answer[8:20] == id)
+    if answer is None:
         return None
     found = _attributes(answer)
     mapped = found.get(XOR_MAPPED)
@@ -51,6 +47,17 @@ def stun(link, server, change=0):
         mapped = found[MAPPED]
     other = found.get(OTHER_ADDRESS)
     return Seen(_endpoint(mapped), other and _endpoint(other), source[:2])
+
+
+def _answer(link, fits):
+    """The first that fits, and where it came from: one to an earlier question may be before it."""
+    try:
+        while True:
+            answer, source = link.recvfrom(2048)
+            if fits(answer):
+                return answer, source
+    except TimeoutError:
+        return None, None
 
 
 def _attributes(answer):
@@ -89,11 +96,9 @@ def natpmp_map(link, router, protocol, inner, outer, lifetime_s=3600):
 
 def _natpmp(link, router, request):
     link.sendto(request, (router, NATPMP_PORT))
-    try:
-        answer = link.recv(64)
-    except TimeoutError:
-        return None
-    return answer if answer[:2] == bytes((0, request[1] | 0x80)) else None
+    answer, _source = _answer(
+        link, lambda answer: answer[:2] == bytes((0, request[1] | 0x80)))
+    return answer
 
 
 def upnp_address(link, connect):
@@ -102,15 +107,15 @@ def upnp_address(link, connect):
     link.sendto(
         f"M-SEARCH * HTTP/1.1\r\nHOST: {SSDP[0]}:{SSDP[1]}\r\nMAN: \"ssdp:discover\"\r\nMX: 1\r\n"
         f"ST: {WAN_SERVICE}\r\n\r\n".encode(), SSDP)
-    try:
-        answer = link.recv(2048).decode()
-    except TimeoutError:
+    answer, _source = _answer(link, lambda answer: answer.startswith(b"HTTP/1.1 200"))
+    if answer is None:
         return None
     host, port, path = re.search(
-        r"(?im)^location: *http://([^:/]+):(\d+)(/\S*)", answer).groups()
+        r"(?im)^location: *http://([^:/]+):(\d+)(/\S*)", answer.decode()).groups()
     router = (host, int(port))
     description = _http(connect(router), f"GET {path}", host)
-    control = re.search(re.escape(WAN_SERVICE) + r"</serviceType>.*?<controlURL>([^<]+)",
+    # Of a router that has a later version of it, this one may be asked for too.
+    control = re.search(r"WANIPConnection:\d+</serviceType>.*?<controlURL>([^<]+)",
                         description, re.S).group(1)
     reply = _http(
         connect(router), f"POST {control}", host,
