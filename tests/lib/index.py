@@ -34,10 +34,12 @@ def run(*args, env=None, wrapper=(), timeout=START_S):
 
 
 class Index:
-    """One index with a database of its own. `rate` and `listen` None leave the option out."""
+    """One index with a database of its own. `rate` and `listen` None leave the option out; the
+    database is in a folder inside `folder`, None: the one for temporary files."""
 
-    def __init__(self, *args, listen=("127.0.0.1:0",), db=None, rate=0, env=None, wrapper=()):
-        self._folder = tempfile.TemporaryDirectory(prefix="signpost-test-")
+    def __init__(self, *args, listen=("127.0.0.1:0",), db=None, rate=0, env=None, wrapper=(),
+                 folder=None):
+        self._folder = tempfile.TemporaryDirectory(prefix="signpost-test-", dir=folder)
         self.db = db or os.path.join(self._folder.name, "signpost.db")
         self._command = [*wrapper, binary()]
         for address in listen or ():

@@ -2,6 +2,7 @@
 them, and routers with private networks behind them. All is made here and removed again, also on
 failure. Needs root and iproute2; routers, cuts and counters need nftables."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -18,6 +19,8 @@ from tests.lib.index import Index
 PREFIX = "73.0.0."  # public: the ranges for documentation are reserved, and may be seen as such
 BITS = "/24"
 NAMESPACES = "/run/netns"
+ETC = "/etc/netns"  # a folder for each namespace that has files of /etc of its own
+FOLDERS = "/run"  # and one for what its programs write; only root writes there
 SETTINGS = {
     # An address does not go with the one that it was added beside, and is there at once.
     "net/ipv4/conf/all/promote_secondaries": 1, "net/ipv6/conf/eth0/accept_dad": 0,
@@ -229,23 +232,40 @@ def mac(address):
     return ":".join(["02:00", *(f"{int(part):02x}" for part in address.split("."))])
 
 
-def namespaces(pattern):
-    """Those that are there and match."""
-    there = os.listdir(NAMESPACES) if os.path.isdir(NAMESPACES) else []
+def names_in(folder, pattern):
+    there = os.listdir(folder) if os.path.isdir(folder) else []
     return [name for name in there if re.fullmatch(pattern, name)]
 
 
+def namespaces(pattern):
+    """Those that are there and match."""
+    return names_in(NAMESPACES, pattern)
+
+
 def remove_namespaces(names):
+    """With their files of /etc."""
+    names = list(names)
     there = [name for name in names if os.path.exists(os.path.join(NAMESPACES, name))]
     if there:
         subprocess.run(["ip", "-force", "-batch", "-"], text=True, check=False,
                        input=lines(f"netns delete {name}" for name in there))
+    for name in names:
+        shutil.rmtree(os.path.join(ETC, name), ignore_errors=True)
+    with contextlib.suppress(OSError):  # another has files there
+        os.rmdir(ETC)
+
+
+def left_behind(folder):
+    """The names in there of what was of a process that is no more."""
+    return [name for name in names_in(folder, r"signpost-\d+-.*")
+            if not os.path.exists("/proc/" + name.split("-")[1])]
 
 
 def remove_left_behind():
     """What a test left that was killed itself."""
-    remove_namespaces(name for name in namespaces(r"signpost-\d+-.*")
-                      if not os.path.exists("/proc/" + name.split("-")[1]))
+    remove_namespaces({*left_behind(NAMESPACES), *left_behind(ETC)})
+    for name in left_behind(FOLDERS):
+        shutil.rmtree(os.path.join(FOLDERS, name), ignore_errors=True)
 
 
 class LabCase(unittest.TestCase):
