@@ -9,12 +9,12 @@ _signpost_peers()
 
 _signpost()
 {
-    local commands='register list watch send recv listen connect key help version'
+    local commands='register list watch send recv listen connect check key help version'
     local common='--index --network --key-file --id --secret-file --ca-file --timeout --json
         --quiet --verbose --help'
     local with_value=' --index --network --key-file --id --secret-file --ca-file --timeout
         --endpoint --meta --ttl --filter --type --session
-        --port --scheme '
+        --port --scheme --protocol --stun-server '
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local command='' arguments=0 word i
 
@@ -55,6 +55,10 @@ _signpost()
                 compgen -W 'knock ready offer answer candidates bye message' -- "$current")
             return
             ;;
+        --protocol)
+            mapfile -t COMPREPLY < <(compgen -W 'tcp udp' -- "$current")
+            return
+            ;;
         --*)
             [[ $with_value == *[[:space:]]"$previous"[[:space:]]* ]] && return
             ;;
@@ -75,6 +79,9 @@ _signpost()
         connect)
             words="$common --scheme"
             ((arguments == 0)) && [[ $current != -* ]] && words=$(_signpost_peers)
+            ;;
+        check)
+            words="$common --port --protocol --no-listen --map --all --publish --stun-server"
             ;;
         key)
             words="$common --operator"
