@@ -28,7 +28,14 @@ static const char *const turn_uris[] = {"turn:c.example?transport=udp", "turns:c
 
 static struct ice an_ice(size_t stun_count, size_t turn_count, const char *secret)
 {
-    return (struct ice){&the_clock, stun_uris, stun_count, turn_uris, turn_count, secret};
+    return (struct ice){
+        .clock = &the_clock,
+        .stun_uris = stun_uris,
+        .stun_count = stun_count,
+        .turn_uris = turn_uris,
+        .turn_count = turn_count,
+        .secret = secret,
+    };
 }
 
 /* --- the password ---------------------------------------------------------------------------- */
