@@ -9,7 +9,6 @@
 #include "error.h"
 #include "ice/turn.h"
 #include "index/index.h"
-#include "net/dialback.h"
 #include "text.h"
 
 #include <stdbool.h>
@@ -38,9 +37,6 @@ int codec_read_message(
 
 /* since, after, wait, limit of POST /events. */
 int codec_read_events(struct json *json, struct poll_request *ret_request, struct fault *ret_fault);
-
-/* POST /check: port, protocol, nonce, from, timeout. */
-int codec_read_check(struct json *json, struct dial_request *ret_request, struct fault *ret_fault);
 
 /* Checks shared with the query of GET. `limit` 1 to `max`, `wait` 0 to LIMIT_WAIT_MAX_S. */
 int codec_check_wait(double wait_s, struct fault *ret_fault);
@@ -85,8 +81,6 @@ void codec_write_events(
     struct text *out, const struct poll_pieces *pieces, const struct poll_result *result);
 void codec_write_problem(struct text *out, const struct fault *fault);
 
-void codec_write_dialled(struct text *out, const struct dialled *dialled,
-    const struct dial_request *request, const struct address *you, unsigned port);
 
 /* An RTCConfiguration. `own`: the URIs of the index's own STUN, each quoted, separated by commas;
  * NULL: there are none. `turn` NULL: without TURN servers. */

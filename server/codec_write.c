@@ -460,30 +460,6 @@ void codec_write_ice(
     text_puts(out, "}\n");
 }
 
-/* --- the port check -------------------------------------------------------------------------- */
-
-void codec_write_dialled(struct text *out, const struct dialled *dialled,
-    const struct dial_request *request, const struct address *you, unsigned port)
-{
-    char text[ADDRESS_TEXT_SIZE];
-    bool ipv6 = request->target.family == 6;
-
-    text_puts(out, "{\"result\":");
-    codec_write_string(out, dialled->result);
-    text_printf(out, ",\"verified\":%s,\"target\":\"%s%s%s:%u\",\"dialed_from\":",
-        dialled->verified ? "true" : "false", ipv6 ? "[" : "",
-        address_format(&request->target, text), ipv6 ? "]" : "", (unsigned)request->port);
-    if (dialled->from.family)
-        write_address(out, &dialled->from);
-    else
-        text_puts(out, "null");
-    text_printf(out,
-        ",\"contacted\":%s,\"ms\":%.1f,\"you\":", dialled->contacted ? "true" : "false",
-        dialled->ms);
-    codec_write_you(out, you, port);
-    text_puts(out, "}\n");
-}
-
 /* --- problems -------------------------------------------------------------------------------- */
 
 void codec_write_problem(struct text *out, const struct fault *fault)

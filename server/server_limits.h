@@ -66,18 +66,6 @@
 
 #define LIMIT_STUN_RATE 20 /* answers a second to one stranger; the burst is twice that */
 
-/* dial-backs of the port checker; by stranger unless it says otherwise */
-#define LIMIT_CHECK_MS 8000         /* from being asked to the answer */
-#define LIMIT_CHECK_CONNECT_S 5     /* the default and the most */
-#define LIMIT_CHECK_SILENCE_MS 2000 /* who has taken the connection may be silent so long */
-#define LIMIT_CHECK_READ_BYTES 64
-#define LIMIT_CHECK_DATAGRAMS 3
-#define LIMIT_CHECK_DATAGRAM_MS 500 /* apart */
-#define LIMIT_CHECK_SOCKETS 64      /* in all, at once */
-#define LIMIT_CHECKS_MINUTE 20
-#define LIMIT_CHECKS_HOUR 60
-#define LIMIT_CHECK_PORTS_HOUR 8 /* different ones */
-#define LIMIT_CHECKS_MINUTE_ALL 120
 
 /* requests */
 #define LIMIT_CONNECTION_POOL_BYTES 5120 /* request line and headers of one request */

@@ -5,7 +5,6 @@
 #include "http/door.h"
 #include "index/index.h"
 #include "log.h"
-#include "net/dialback.h"
 #include "net/source.h"
 #include "net/stun_server.h"
 #include "pages/pages.h"
@@ -34,10 +33,8 @@ struct service {
     struct sources *sources;
     struct index *index;
     struct pages *pages;
-    struct dialback *dialback;
     struct stun_server *stun;
     struct ice_place stun_places[OPTIONS_LIST_MAX];
-    struct address listening[OPTIONS_LIST_MAX]; /* the addresses that it listens on */
     struct http_door *door;
     bool stopping;
     bool closed;
@@ -60,7 +57,6 @@ static void close_all(struct service *service)
     if (service->closed)
         return;
     service->closed = true;
-    dialback_close(service->dialback);
     stun_server_close(service->stun);
     /* Sends what is answered, and commits: no connection may be suspended, no batch open after. */
     http_loop_pump(http_door_loop(service->door));
@@ -121,7 +117,6 @@ static void on_signal(uv_signal_t *handle, int number)
     log_event(LOG_INFO, "stopping", "signal", number == SIGINT ? "SIGINT" : "SIGTERM", NULL);
     http_door_drain(service->door);
     index_release(service->index);
-    dialback_cut_all(service->dialback);
     uv_timer_start(&service->stop_late, on_stop_late, LIMIT_STOP_MS, 0);
 }
 
@@ -171,30 +166,6 @@ static bool only_loopback(const struct options *options)
     return true;
 }
 
-static int open_dialback(struct service *service, struct fault *ret_fault)
-{
-    const struct options *options = &service->options;
-
-    for (size_t i = 0; i < options->listen_count; i++)
-        service->listening[i] = options->listen[i].address;
-    return dialback_new(
-        &(struct dialback_config){
-            .uv = &service->uv,
-            .clock = &clock_system,
-            .policy =
-                {
-                    .allow_private = options->check_private,
-                    .ports = options->check_ports,
-                    .port_count = options->check_ports_count,
-                    .own = service->listening,
-                    .own_count = options->listen_count,
-                },
-            .from = options->check_from,
-            .from_count = options->check_from_count,
-        },
-        &service->dialback, ret_fault);
-}
-
 static int open_door(struct service *service, struct fault *ret_fault)
 {
     const struct options *options = &service->options;
@@ -204,7 +175,6 @@ static int open_door(struct service *service, struct fault *ret_fault)
         .index = service->index,
         .sources = service->sources,
         .pages = service->pages,
-        .dialback = service->dialback,
         .ice =
             {
                 .clock = &clock_system,
@@ -335,8 +305,6 @@ static int start(struct service *service, struct fault *ret_fault)
             "an open index gives no credentials for TURN servers: anyone could use them", NULL);
     error = pages_new(options->demo, &service->pages, ret_fault);
     if (!error)
-        error = open_dialback(service, ret_fault);
-    if (!error)
         error = open_door(service, ret_fault);
     if (error)
         return error;
@@ -385,7 +353,6 @@ int service_run(
         error = service.fault.error;
     }
     http_door_free(service.door);
-    dialback_free(service.dialback);
     stun_server_free(service.stun);
     pages_free(service.pages);
     index_close(service.index);

@@ -3,7 +3,6 @@
 #include "ice/uri.h"
 #include "log.h"
 #include "net/address.h"
-#include "net/target.h"
 #include "options.h"
 #include "quote.h"
 
@@ -23,16 +22,6 @@ bool value_read_listen(const char *text, void *ret_value)
 bool value_read_range(const char *text, void *ret_value)
 {
     return address_range_parse(text, ret_value);
-}
-
-bool value_read_address(const char *text, void *ret_value)
-{
-    return address_parse(text, ret_value);
-}
-
-bool value_read_ports(const char *text, void *ret_value)
-{
-    return port_range_parse(text, ret_value);
 }
 
 bool value_read_text(const char *text, void *ret_value)

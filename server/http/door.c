@@ -391,8 +391,6 @@ static void on_vanished(struct wait *wait)
     /* The answer is an empty one: a client that has only closed its sending side still gets it. */
     if (request->poll)
         index_poll_cut(request->poll);
-    if (request->dial)
-        dial_cut(request->dial);
 }
 
 void request_poll(struct request *request, struct poll_request *poll, poll_done done)
@@ -419,39 +417,6 @@ void request_poll(struct request *request, struct poll_request *poll, poll_done 
 void request_poll_done(struct request *request)
 {
     request->poll = NULL;
-    wait_end(request->door->waits, &request->wait);
-}
-
-/* --- dial-backs ------------------------------------------------------------------------------ */
-
-/* The address of this machine that the caller's connection came to; behind a proxy it is none that
- * the caller has talked to. */
-static struct address contacted_by(const struct request *request)
-{
-    struct sockaddr_storage local;
-    socklen_t length = sizeof local;
-    struct address address = {.family = 0};
-
-    if (address_equal(&request->caller.address, &request->connection->address) &&
-        !getsockname(request->connection->fd, (struct sockaddr *)&local, &length))
-        (void)address_from_sockaddr((const struct sockaddr *)&local, &address);
-    return address;
-}
-
-void request_dial(struct request *request, dial_done done)
-{
-    struct http_door *door = request->door;
-
-    request->check.target = request->caller.address;
-    request->check.contacted = contacted_by(request);
-    request->dial = dialback_start(door->config.dialback, &request->check, done, request);
-    if (request->dial)
-        wait_begin(door->waits, &request->wait, request->source, request->connection->fd);
-}
-
-void request_dial_done(struct request *request)
-{
-    request->dial = NULL;
     wait_end(request->door->waits, &request->wait);
 }
 

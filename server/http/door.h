@@ -12,7 +12,6 @@
 #include "http/wait.h"
 #include "ice/turn.h"
 #include "index/index.h"
-#include "net/dialback.h"
 #include "pages/pages.h"
 #include "text.h"
 
@@ -30,7 +29,6 @@ struct http_door_config {
     struct sources *sources;
     const struct pages *pages; /* borrowed until http_door_free() */
     struct ice ice;
-    struct dialback *dialback;
     struct http_policy policy;
     size_t max_connections, max_connections_per_address; /* 0: no limit */
     size_t max_waiters, max_waiters_per_address;         /* 0: no limit */
@@ -74,8 +72,6 @@ struct request {
     struct meta_filter filters[LIMIT_FILTERS];
     size_t filter_count;
     struct poll *poll; /* under way, or NULL */
-    struct dial *dial; /* likewise */
-    struct dial_request check;
 
     /* private to the door */
     struct source *source; /* the caller's; held unless it is the connection's */
@@ -124,9 +120,5 @@ bool request_has_tag(const struct request *request, const char *tag);       /* b
  * request_poll_done() and answers. */
 void request_poll(struct request *request, struct poll_request *poll, poll_done done);
 void request_poll_done(struct request *request);
-
-/* Dials the caller back as `request->check` says, in the same way. */
-void request_dial(struct request *request, dial_done done);
-void request_dial_done(struct request *request);
 
 #endif

@@ -1,6 +1,5 @@
 #include "http/routes.h"
 
-#include "http/check.h"
 #include "http/etag.h"
 #include "http/ice.h"
 #include "http/query.h"
@@ -387,7 +386,6 @@ static const struct route routes[] = {
     {"POST", "/events", handle_events, false},
     {"GET", "/events", handle_events_query, false},
     {"GET", "/ice", ice_handle, true},
-    {"POST", "/check", check_handle, false},
     {"GET", "/healthz", handle_health, true},
     {"GET", "/readyz", handle_ready, true},
 };
