@@ -64,6 +64,19 @@
 #define LIMIT_TURN_SECRET_CHARS 256
 #define LIMIT_TURN_FILE_BYTES 65536 /* of the file of TURN secrets */
 
+/* dial-backs of POST /check; the sentences of net/quota.c say the counts too */
+#define LIMIT_CHECK_SOCKETS 64
+#define LIMIT_CHECK_MS 8000         /* of one, in all */
+#define LIMIT_CHECK_CONNECT_MS 5000 /* of it, for connecting */
+#define LIMIT_CHECK_CONNECT_S 5
+#define LIMIT_CHECK_GREETING_MS 2000 /* of it, for what the listener says first */
+#define LIMIT_CHECK_DATAGRAMS 3
+#define LIMIT_CHECK_DATAGRAM_EVERY_MS 500
+#define LIMIT_CHECKS_A_MINUTE 120 /* of everyone */
+#define LIMIT_CHECKS_OF_ADDRESS_A_MINUTE 20
+#define LIMIT_CHECKS_OF_ADDRESS_AN_HOUR 60
+#define LIMIT_CHECK_PORTS_AN_HOUR 8 /* of one address */
+
 /* requests */
 #define LIMIT_CONNECTION_POOL_BYTES 5120 /* request line and headers of one request */
 #define LIMIT_HEADER_BYTES 4096          /* of it for the request, so that its reply fits too */
