@@ -17,7 +17,8 @@
 #include <sys/resource.h>
 #include <uv.h>
 
-#define DESCRIPTORS_ASIDE 64 /* for what is no connection: files, epoll, listeners */
+/* For what is no connection: files, epoll, listeners, dial-backs. */
+#define DESCRIPTORS_ASIDE (64 + LIMIT_CHECK_SOCKETS)
 
 struct service {
     struct options options;
