@@ -270,6 +270,23 @@ class TestOtherAddress(CheckTests, IndexCase):
             self.assertEqual(service.recvfrom(64)[1][0], "127.0.0.9")
 
 
+class TestIpv6(CheckTests, HttpCase):
+    def test_check_over_ipv6_is_open(self):
+        self.start(*PRIVATE, listen=("[::1]:0",))
+        nonce = secrets.token_hex(16)
+        with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+            port = listener.getsockname()[1]
+            listener.settimeout(REPLY_S)
+            pending = self.pending(self.client, port, nonce=nonce)
+            connection = listener.accept()[0]
+            with connection:
+                connection.sendall(proof(nonce, port))
+                reply = pending.reply()
+        self.assertEqual((reply["result"], reply["target"]), ("open", f"[::1]:{port}"))
+        self.assertEqual((reply["dialed_from"], reply["contacted"]), ("::1", True))
+        self.assertEqual(reply["you"]["family"], "ipv6")
+
+
 class TestStart(unittest.TestCase):
     def test_start_with_an_address_of_another_machine_fails(self):
         ended = process.run("--listen", "127.0.0.1:0", "--db", ":memory:", "--check-from",
