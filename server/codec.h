@@ -38,6 +38,23 @@ int codec_read_message(
 /* since, after, wait, limit of POST /events. */
 int codec_read_events(struct json *json, struct poll_request *ret_request, struct fault *ret_fault);
 
+/* POST /check. */
+enum check_from {
+    CHECK_FROM_ANY,      /* the other address where there is one */
+    CHECK_FROM_OTHER,    /* one that the caller has not contacted */
+    CHECK_FROM_CONTACTED /* the one that the caller has contacted */
+};
+
+struct check_request {
+    uint16_t port;
+    bool udp;
+    uint8_t nonce[16];
+    enum check_from from;
+    double timeout_s; /* of connecting */
+};
+
+int codec_read_check(struct json *json, struct check_request *ret_request, struct fault *ret_fault);
+
 /* Checks shared with the query of GET. `limit` 1 to `max`, `wait` 0 to LIMIT_WAIT_MAX_S. */
 int codec_check_wait(double wait_s, struct fault *ret_fault);
 int codec_check_limit(double limit, size_t max, struct fault *ret_fault);
@@ -81,11 +98,22 @@ void codec_write_events(
     struct text *out, const struct poll_pieces *pieces, const struct poll_result *result);
 void codec_write_problem(struct text *out, const struct fault *fault);
 
-
 /* An RTCConfiguration. `own`: the URIs of the index's own STUN, each quoted, separated by commas;
  * NULL: there are none. `turn` NULL: without TURN servers. */
 void codec_write_ice(
     struct text *out, const struct ice *ice, const char *own, const struct turn_credential *turn);
+
+struct check_reply {
+    const char *result;
+    bool verified, contacted;
+    const struct address *target;
+    uint16_t port;
+    const struct address *dialed_from; /* family 0: not known, null */
+    double ms;
+    const struct address *you;
+    unsigned your_port;
+};
+void codec_write_check(struct text *out, const struct check_reply *reply);
 
 /* For index_config.undeliverable_body. */
 size_t codec_undeliverable_body(

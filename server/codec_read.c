@@ -339,6 +339,65 @@ int codec_read_events(struct json *json, struct poll_request *ret_request, struc
     return 0;
 }
 
+/* --- POST /check ---------------------------------------------------------------------------- */
+
+static bool read_nonce(const char *text, uint8_t ret_nonce[16])
+{
+    static const char digits[] = "0123456789abcdef";
+
+    if (strlen(text) != 32 || strspn(text, digits) != 32)
+        return false;
+    for (size_t i = 0; i < 16; i++)
+        ret_nonce[i] = (uint8_t)((strchr(digits, text[2 * i]) - digits) * 16 +
+                                 (strchr(digits, text[2 * i + 1]) - digits));
+    return true;
+}
+
+static int read_check_words(const char *protocol, const char *nonce, const char *from,
+    struct check_request *request, struct fault *ret_fault)
+{
+    request->udp = !strcmp(protocol, "udp");
+    if (!request->udp && strcmp(protocol, "tcp") != 0)
+        return fault_set(ret_fault, ERROR_BAD_REQUEST, "`protocol` must be \"tcp\" or \"udp\"");
+    if (!read_nonce(nonce, request->nonce))
+        return fault_set(ret_fault, ERROR_BAD_REQUEST,
+            "`nonce` must be 32 lower-case hexadecimal digits, random ones of yours");
+    if (from && !strcmp(from, "other"))
+        request->from = CHECK_FROM_OTHER;
+    else if (from && !strcmp(from, "contacted"))
+        request->from = CHECK_FROM_CONTACTED;
+    else if (from)
+        return fault_set(ret_fault, ERROR_BAD_REQUEST, "`from` must be \"other\" or \"contacted\"");
+    return 0;
+}
+
+int codec_read_check(struct json *json, struct check_request *ret_request, struct fault *ret_fault)
+{
+    struct check_request request = {0};
+    const char *protocol = NULL, *nonce = NULL, *from = NULL;
+    bool has_port = false, has_timeout = false;
+    double port = 0, timeout_s = LIMIT_CHECK_CONNECT_S;
+
+    if (read_number(json, "port", &has_port, &port, ret_fault) ||
+        read_needed_string(json, "protocol", "\"tcp\" or \"udp\"", &protocol, ret_fault) ||
+        read_needed_string(json, "nonce", "32 random hexadecimal digits", &nonce, ret_fault) ||
+        read_string(json, "from", &from, ret_fault) ||
+        read_number(json, "timeout", &has_timeout, &timeout_s, ret_fault))
+        return ret_fault->error;
+    if (!has_port || !is_integer_within(port, 1, UINT16_MAX))
+        return fault_set(ret_fault, ERROR_BAD_REQUEST,
+            "`port` must be a whole number from 1 to %d: the one to dial", UINT16_MAX);
+    if (!(timeout_s >= 1 && timeout_s <= LIMIT_CHECK_CONNECT_S))
+        return fault_set(ret_fault, ERROR_BAD_REQUEST,
+            "`timeout` must be a number of seconds from 1 to %d", LIMIT_CHECK_CONNECT_S);
+    if (read_check_words(protocol, nonce, from, &request, ret_fault))
+        return ret_fault->error;
+    request.port = (uint16_t)port;
+    request.timeout_s = timeout_s;
+    *ret_request = request;
+    return 0;
+}
+
 /* --- checks ---------------------------------------------------------------------------------- */
 
 int codec_check_wait(double wait_s, struct fault *ret_fault)

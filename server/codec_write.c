@@ -460,6 +460,26 @@ void codec_write_ice(
     text_puts(out, "}\n");
 }
 
+void codec_write_check(struct text *out, const struct check_reply *reply)
+{
+    char target[ADDRESS_TEXT_SIZE];
+    bool brackets = reply->target->family == 6;
+
+    text_puts(out, "{\"result\":");
+    codec_write_string(out, reply->result);
+    text_puts(out, reply->verified ? ",\"verified\":true" : ",\"verified\":false");
+    text_printf(out, ",\"target\":\"%s%s%s:%u\",\"dialed_from\":", brackets ? "[" : "",
+        address_format(reply->target, target), brackets ? "]" : "", (unsigned)reply->port);
+    if (reply->dialed_from->family)
+        write_address(out, reply->dialed_from);
+    else
+        text_puts(out, "null");
+    text_puts(out, reply->contacted ? ",\"contacted\":true" : ",\"contacted\":false");
+    text_printf(out, ",\"ms\":%.1f,\"you\":", reply->ms);
+    codec_write_you(out, reply->you, reply->your_port);
+    text_puts(out, "}\n");
+}
+
 /* --- problems -------------------------------------------------------------------------------- */
 
 void codec_write_problem(struct text *out, const struct fault *fault)

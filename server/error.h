@@ -21,6 +21,7 @@
     X(NOT_YOURS, "not_yours", 403, "That node belongs to another token")                           \
     X(OTHER_NETWORK, "other_network", 403, "The credential is for another network")                \
     X(FOREIGN_HOST, "foreign_host", 403, "This index answers this machine only")                   \
+    X(TARGET_REFUSED, "target_refused", 403, "This index does not dial that")                      \
     X(UNKNOWN_NODE, "unknown_node", 404, "No such node")                                           \
     X(UNKNOWN_PATH, "unknown_path", 404, "No such path")                                           \
     X(BAD_METHOD, "bad_method", 405, "That path has no such method")                               \
@@ -28,6 +29,7 @@
     X(TOKEN_IN_USE, "token_in_use", 409, "The token belongs to another node")                      \
     X(SUPERSEDED, "superseded", 409, "A newer reader took this mailbox")                           \
     X(MESSAGE_ID_REUSED, "message_id_reused", 409, "The message id was used for other content")    \
+    X(NONCE_USED, "nonce_used", 409, "The nonce was used before")                                  \
     X(LENGTH_REQUIRED, "length_required", 411, "A Content-Length is needed")                       \
     X(TOO_LARGE, "too_large", 413, "The body is too large")                                        \
     X(URL_TOO_LONG, "url_too_long", 414, "The URL is too long")                                    \
@@ -37,6 +39,7 @@
     X(RATE_LIMITED, "rate_limited", 429, "Too many requests")                                      \
     X(MAILBOX_FULL, "mailbox_full", 429, "The mailbox takes no more")                              \
     X(TOO_MANY_NODES, "too_many_nodes", 429, "Too many nodes of one address")                      \
+    X(CHECK_LIMITED, "check_limited", 429, "Too many checks")                                      \
     X(INDEX_FULL, "index_full", 503, "The index takes no more")                                    \
     X(STORE_FAILED, "store_failed", 503, "The store failed")                                       \
     X(NO_MEMORY, "no_memory", 503, "The index is out of memory")                                   \

@@ -76,6 +76,15 @@ static const struct option options_table[] = {
         .expected = "a file name",
         .help = "The secret that the TURN servers share with this index (coturn's "
                 "static-auth-secret): the first line of this file that is no # comment."},
+    {"check-private", FLAG, FIELD(check_private),
+        .help = "Let /check dial private and loopback addresses too: for an index inside one "
+                "network."},
+    {"check-from", "ADDR", value_read_address, LIST(check_from),
+        .expected = "an address of this machine, without a port",
+        .help = "Dial for /check from this address those who have contacted another. Repeatable."},
+    {"check-ports", "RANGE", value_read_ports, LIST(check_ports), .standard = "1024-65535",
+        .expected = "a port or a range of ports from 1 to 65535, as 443 or 1024-65535",
+        .help = "Ports that /check may dial. Repeatable."},
     {"demo", FLAG, FIELD(demo), .help = "Serve the demonstration page, /demo."},
     {"rate", "N", value_read_rate, FIELD(rate), .standard = QUOTE_MACRO(LIMIT_DEFAULT_RATE),
         .expected = "a number from 0 (no limit) to " QUOTE_MACRO(VALUE_RATE_MAX),

@@ -8,6 +8,7 @@
 #include "error.h"
 #include "log.h"
 #include "net/address.h"
+#include "net/target.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,6 +38,11 @@ struct options {
     const char *turn_uri[OPTIONS_LIST_MAX];
     size_t turn_uri_count;
     const char *turn_secret_file; /* NULL: none, and no turn_uri; else at least one */
+    bool check_private;
+    struct address check_from[OPTIONS_LIST_MAX];
+    size_t check_from_count;
+    struct port_range check_ports[OPTIONS_LIST_MAX];
+    size_t check_ports_count; /* never 0 after parsing */
     bool demo;
     double rate;
     size_t max_nodes, max_nodes_per_address;

@@ -66,6 +66,18 @@
 
 #define LIMIT_STUN_RATE 20 /* answers a second to one stranger; the burst is twice that */
 
+/* dial-backs of POST /check; the sentences of net/quota.c say the counts too */
+#define LIMIT_CHECK_SOCKETS 64
+#define LIMIT_CHECK_MS 8000         /* of one, in all */
+#define LIMIT_CHECK_CONNECT_MS 5000 /* of it, for connecting */
+#define LIMIT_CHECK_CONNECT_S 5
+#define LIMIT_CHECK_GREETING_MS 2000 /* of it, for what the listener says first */
+#define LIMIT_CHECK_DATAGRAMS 3
+#define LIMIT_CHECK_DATAGRAM_EVERY_MS 500
+#define LIMIT_CHECKS_A_MINUTE 120 /* of everyone */
+#define LIMIT_CHECKS_OF_ADDRESS_A_MINUTE 20
+#define LIMIT_CHECKS_OF_ADDRESS_AN_HOUR 60
+#define LIMIT_CHECK_PORTS_AN_HOUR 8 /* of one address */
 
 /* requests */
 #define LIMIT_CONNECTION_POOL_BYTES 5120 /* request line and headers of one request */

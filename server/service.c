@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "codec.h"
+#include "http/check.h"
 #include "http/door.h"
 #include "index/index.h"
 #include "log.h"
@@ -17,7 +18,8 @@
 #include <sys/resource.h>
 #include <uv.h>
 
-#define DESCRIPTORS_ASIDE 64 /* for what is no connection: files, epoll, listeners */
+/* For what is no connection: files, epoll, listeners, dial-backs. */
+#define DESCRIPTORS_ASIDE (64 + LIMIT_CHECK_SOCKETS)
 
 struct service {
     struct options options;
@@ -35,6 +37,7 @@ struct service {
     struct pages *pages;
     struct stun_server *stun;
     struct ice_place stun_places[OPTIONS_LIST_MAX];
+    struct checker *checker;
     struct http_door *door;
     bool stopping;
     bool closed;
@@ -58,6 +61,7 @@ static void close_all(struct service *service)
         return;
     service->closed = true;
     stun_server_close(service->stun);
+    checker_stop(service->checker);
     /* Sends what is answered, and commits: no connection may be suspended, no batch open after. */
     http_loop_pump(http_door_loop(service->door));
     http_door_close(service->door);
@@ -116,6 +120,7 @@ static void on_signal(uv_signal_t *handle, int number)
     service->stopping = true;
     log_event(LOG_INFO, "stopping", "signal", number == SIGINT ? "SIGINT" : "SIGTERM", NULL);
     http_door_drain(service->door);
+    checker_stop(service->checker);
     index_release(service->index);
     uv_timer_start(&service->stop_late, on_stop_late, LIMIT_STOP_MS, 0);
 }
@@ -175,6 +180,7 @@ static int open_door(struct service *service, struct fault *ret_fault)
         .index = service->index,
         .sources = service->sources,
         .pages = service->pages,
+        .checker = service->checker,
         .ice =
             {
                 .clock = &clock_system,
@@ -221,6 +227,23 @@ static int listen_stun(struct service *service, struct fault *ret_fault)
             "ports", numbers, NULL);
     }
     return 0;
+}
+
+static int open_checker(struct service *service, struct fault *ret_fault)
+{
+    const struct options *options = &service->options;
+
+    return checker_new(
+        &(struct checker_config){
+            .uv = &service->uv,
+            .clock = &clock_system,
+            .from = options->check_from,
+            .from_count = options->check_from_count,
+            .ports = options->check_ports,
+            .port_count = options->check_ports_count,
+            .allow_private = options->check_private,
+        },
+        &service->checker, ret_fault);
 }
 
 static int listen_all(struct service *service, struct fault *ret_fault)
@@ -305,6 +328,8 @@ static int start(struct service *service, struct fault *ret_fault)
             "an open index gives no credentials for TURN servers: anyone could use them", NULL);
     error = pages_new(options->demo, &service->pages, ret_fault);
     if (!error)
+        error = open_checker(service, ret_fault);
+    if (!error)
         error = open_door(service, ret_fault);
     if (error)
         return error;
@@ -354,6 +379,7 @@ int service_run(
     }
     http_door_free(service.door);
     stun_server_free(service.stun);
+    checker_free(service.checker);
     pages_free(service.pages);
     index_close(service.index);
     sources_free(service.sources);

@@ -24,6 +24,42 @@ bool value_read_range(const char *text, void *ret_value)
     return address_range_parse(text, ret_value);
 }
 
+bool value_read_address(const char *text, void *ret_value)
+{
+    return address_parse(text, ret_value);
+}
+
+/* One to five digits that are a port other than 0, at the start of the text. */
+static bool read_port(const char **text, uint16_t *ret_port)
+{
+    size_t digits = strspn(*text, DIGITS);
+    unsigned long port = strtoul(*text, NULL, 10);
+
+    if (!digits || digits > 5 || port < 1 || port > UINT16_MAX)
+        return false;
+    *ret_port = (uint16_t)port;
+    *text += digits;
+    return true;
+}
+
+bool value_read_ports(const char *text, void *ret_value)
+{
+    struct port_range *ports = ret_value, range;
+
+    if (!read_port(&text, &range.first))
+        return false;
+    range.last = range.first;
+    if (*text == '-') {
+        text++;
+        if (!read_port(&text, &range.last))
+            return false;
+    }
+    if (*text || range.last < range.first)
+        return false;
+    *ports = range;
+    return true;
+}
+
 bool value_read_text(const char *text, void *ret_value)
 {
     const char **value = ret_value;

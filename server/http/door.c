@@ -171,6 +171,11 @@ const struct pages *request_pages(const struct request *request)
     return request->door->config.pages;
 }
 
+struct checker *request_checker(const struct request *request)
+{
+    return request->door->config.checker;
+}
+
 struct index *request_index(const struct request *request)
 {
     return request->door->config.index;
@@ -382,12 +387,27 @@ bool request_parse(struct request *request)
     return !error;
 }
 
-/* --- parked polls ---------------------------------------------------------------------------- */
+/* --- parked requests ------------------------------------------------------------------------- */
 
 static void on_vanished(struct wait *wait)
 {
     struct request *request = (struct request *)((char *)wait - offsetof(struct request, wait));
+    request->vanished(request);
+}
 
+void request_park(struct request *request, void (*vanished)(struct request *request))
+{
+    request->vanished = vanished;
+    wait_begin(request->door->waits, &request->wait, request->source, request->connection->fd);
+}
+
+void request_unpark(struct request *request)
+{
+    wait_end(request->door->waits, &request->wait);
+}
+
+static void cut_poll(struct request *request)
+{
     /* The answer is an empty one: a client that has only closed its sending side still gets it. */
     if (request->poll)
         index_poll_cut(request->poll);
@@ -396,7 +416,6 @@ static void on_vanished(struct wait *wait)
 void request_poll(struct request *request, struct poll_request *poll, poll_done done)
 {
     struct http_door *door = request->door;
-    int fd = request->connection->fd;
 
     poll->heard_ms = request->connection->heard_ms;
     if (poll->wait_s > 0 && !waits_have_room(door->waits, request->source)) {
@@ -411,13 +430,13 @@ void request_poll(struct request *request, struct poll_request *poll, poll_done 
     request->json = NULL;
     text_clear(&request->body);
     if (poll->wait_s > 0)
-        wait_begin(door->waits, &request->wait, request->source, fd);
+        request_park(request, cut_poll);
 }
 
 void request_poll_done(struct request *request)
 {
     request->poll = NULL;
-    wait_end(request->door->waits, &request->wait);
+    request_unpark(request);
 }
 
 /* --- the door itself ------------------------------------------------------------------------- */

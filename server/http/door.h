@@ -21,6 +21,7 @@
 #include <uv.h>
 
 struct http_door;
+struct checker;
 
 struct http_door_config {
     uv_loop_t *uv;
@@ -28,6 +29,7 @@ struct http_door_config {
     struct index *index;
     struct sources *sources;
     const struct pages *pages; /* borrowed until http_door_free() */
+    struct checker *checker;   /* likewise */
     struct ice ice;
     struct http_policy policy;
     size_t max_connections, max_connections_per_address; /* 0: no limit */
@@ -71,11 +73,13 @@ struct request {
     struct poll_pieces pieces;
     struct meta_filter filters[LIMIT_FILTERS];
     size_t filter_count;
-    struct poll *poll; /* under way, or NULL */
+    struct poll *poll;   /* under way, or NULL */
+    struct check *check; /* likewise */
 
     /* private to the door */
     struct source *source; /* the caller's; held unless it is the connection's */
     struct wait wait;
+    void (*vanished)(struct request *request); /* while it is parked */
     struct text body;
     struct fault *refusal;            /* found before the body was read, or NULL */
     char methods[ROUTE_METHODS_SIZE]; /* that the path has, as for Allow */
@@ -108,6 +112,7 @@ void request_reply_bytes(struct request *request, unsigned status, const char *t
 struct index *request_index(const struct request *request);
 const struct ice *request_ice(const struct request *request);
 const struct pages *request_pages(const struct request *request);
+struct checker *request_checker(const struct request *request);
 void request_heard(struct request *request); /* of a change in a list, by this answer */
 
 /* Parses the body as JSON into `request->json`; where that fails the request is answered. */
@@ -115,6 +120,11 @@ bool request_parse(struct request *request);
 const char *request_header(const struct request *request, const char *name);
 const char *request_query(const struct request *request, const char *name); /* NULL: absent */
 bool request_has_tag(const struct request *request, const char *tag);       /* by If-None-Match */
+
+/* The request waits, and counts as one that does, until request_unpark(). Meanwhile `vanished` is
+ * called, once, where its client closes its end; it is to be answered all the same. */
+void request_park(struct request *request, void (*vanished)(struct request *request));
+void request_unpark(struct request *request);
 
 /* Asks the index, within the caps on parked polls. `done` gets the request as its user; it calls
  * request_poll_done() and answers. */

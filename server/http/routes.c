@@ -1,5 +1,6 @@
 #include "http/routes.h"
 
+#include "http/check.h"
 #include "http/etag.h"
 #include "http/ice.h"
 #include "http/query.h"
@@ -386,6 +387,7 @@ static const struct route routes[] = {
     {"POST", "/events", handle_events, false},
     {"GET", "/events", handle_events_query, false},
     {"GET", "/ice", ice_handle, true},
+    {"POST", "/check", handle_check, false},
     {"GET", "/healthz", handle_health, true},
     {"GET", "/readyz", handle_ready, true},
 };

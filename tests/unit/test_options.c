@@ -118,6 +118,11 @@ static void test_options_nothing_given_has_defaults(void **state)
     assert_int_equal(options.stun_uri_count, 0);
     assert_int_equal(options.turn_uri_count, 0);
     assert_null(options.turn_secret_file);
+    assert_false(options.check_private);
+    assert_int_equal(options.check_from_count, 0);
+    assert_int_equal(options.check_ports_count, 1);
+    assert_int_equal(options.check_ports[0].first, 1024);
+    assert_int_equal(options.check_ports[0].last, 65535);
     assert_false(options.demo);
     assert_true(options.rate == LIMIT_DEFAULT_RATE);
     assert_int_equal(options.max_nodes, LIMIT_DEFAULT_NODES);
@@ -152,6 +157,15 @@ static void assert_all_given(void)
     assert_string_equal(options.turn_uri[0], "turn:a.example?transport=udp");
     assert_string_equal(options.turn_uri[1], "turns:a.example:443?transport=tcp");
     assert_string_equal(options.turn_secret_file, "/etc/a b.secret");
+    assert_true(options.check_private);
+    assert_int_equal(options.check_from_count, 2);
+    assert_int_equal(options.check_from[0].family, 4);
+    assert_int_equal(options.check_from[1].family, 6);
+    assert_int_equal(options.check_ports_count, 2);
+    assert_int_equal(options.check_ports[0].first, 443);
+    assert_int_equal(options.check_ports[0].last, 443);
+    assert_int_equal(options.check_ports[1].first, 2000);
+    assert_int_equal(options.check_ports[1].last, 65535);
     assert_true(options.demo);
     assert_true(options.rate == 2.5);
     assert_int_equal(options.max_nodes, 1);
@@ -173,8 +187,10 @@ static void test_options_each_as_two_arguments(void **state)
         "--trust-proxy", "fd00::1", "--cors-origin", "https://app.example", "--cors-origin",
         "http://[::1]:8080", "--stun-uri", "stun:a.example", "--stun-uri",
         "stuns:[2001:db8::1]:5349", "--turn-uri", "turn:a.example?transport=udp", "--turn-uri",
-        "turns:a.example:443?transport=tcp", "--turn-secret-file", "/etc/a b.secret", "--demo",
-        "--rate", "2.5", "--max-nodes", "1", "--max-nodes-per-address", "2", "--max-waiters", "3",
+        "turns:a.example:443?transport=tcp", "--turn-secret-file", "/etc/a b.secret",
+        "--check-private", "--check-from", "192.0.2.1", "--check-from", "2001:db8::1",
+        "--check-ports", "443", "--check-ports", "2000-65535", "--demo", "--rate", "2.5",
+        "--max-nodes", "1", "--max-nodes-per-address", "2", "--max-waiters", "3",
         "--max-waiters-per-address", "4", "--max-connections", "5", "--max-connections-per-address",
         "1000000000", "--log-format", "json", "--log-level", "debug", "--check-config");
     assert_all_given();
@@ -188,10 +204,12 @@ static void test_options_each_with_equals_sign(void **state)
         "--cors-origin=https://app.example", "--cors-origin=http://[::1]:8080",
         "--stun-uri=stun:a.example", "--stun-uri=stuns:[2001:db8::1]:5349",
         "--turn-uri=turn:a.example?transport=udp", "--turn-uri=turns:a.example:443?transport=tcp",
-        "--turn-secret-file=/etc/a b.secret", "--demo=1", "--rate=2.5", "--max-nodes=1",
-        "--max-nodes-per-address=2", "--max-waiters=3", "--max-waiters-per-address=4",
-        "--max-connections=5", "--max-connections-per-address=1000000000", "--log-format=json",
-        "--log-level=debug", "--check-config=1");
+        "--turn-secret-file=/etc/a b.secret", "--check-private=1", "--check-from=192.0.2.1",
+        "--check-from=2001:db8::1", "--check-ports=443", "--check-ports=2000-65535", "--demo=1",
+        "--rate=2.5", "--max-nodes=1", "--max-nodes-per-address=2", "--max-waiters=3",
+        "--max-waiters-per-address=4", "--max-connections=5",
+        "--max-connections-per-address=1000000000", "--log-format=json", "--log-level=debug",
+        "--check-config=1");
     assert_all_given();
 }
 
@@ -208,6 +226,9 @@ static void test_options_each_from_environment(void **state)
         {"SIGNPOST_STUN_URI", "stun:a.example, stuns:[2001:db8::1]:5349"},
         {"SIGNPOST_TURN_URI", "turn:a.example?transport=udp,turns:a.example:443?transport=tcp"},
         {"SIGNPOST_TURN_SECRET_FILE", "/etc/a b.secret"},
+        {"SIGNPOST_CHECK_PRIVATE", "yes"},
+        {"SIGNPOST_CHECK_FROM", "192.0.2.1,2001:db8::1"},
+        {"SIGNPOST_CHECK_PORTS", "443, 2000-65535"},
         {"SIGNPOST_DEMO", "yes"},
         {"SIGNPOST_RATE", "2.5"},
         {"SIGNPOST_MAX_NODES", "1"},
@@ -545,6 +566,24 @@ static void test_options_turn_servers_and_secret_need_each_other(void **state)
     assert_wrong("--turn-secret-file needs --turn-uri: the TURN servers that the secret is for",
         "--turn-secret-file", "secret", "--stun-uri", "stun:a.example");
     assert_wrong("--turn-secret-file: \"\" is not a file name", "--turn-secret-file=");
+}
+
+static void test_options_wrong_check_is_named(void **state)
+{
+    static const char *const wrong[] = {
+        "", "0", "65536", "1-65536", "2-1", "-5", "5-", "1-2-3", "x", "+5", "100000"};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char expected[160];
+        snprintf(expected, sizeof expected,
+            "--check-ports: \"%s\" is not a port or a range of ports from 1 to 65535, as 443 or "
+            "1024-65535",
+            wrong[i]);
+        assert_wrong(expected, "--check-ports", wrong[i]);
+    }
+    assert_wrong("--check-from: \"192.0.2.1:80\" is not an address of this machine, without a port",
+        "--check-from=192.0.2.1:80");
     setenv("SIGNPOST_TURN_SECRET_FILE", "secret", 1);
     assert_runs("--turn-uri", "turn:a.example");
     assert_string_equal(options.turn_secret_file, "secret");
@@ -585,11 +624,11 @@ static void test_options_help_names_each_option_once_and_aligned(void **state)
     (void)state;
     static const char *const names[] = {"--listen ADDR:PORT ", "--db FILE ", "--open ",
         "--durability normal|full ", "--trust-proxy CIDR ", "--cors-origin ORIGIN ",
-        "--stun-uri URI ", "--turn-uri URI ", "--turn-secret-file FILE ", "--demo ", "--rate N ",
-        "--max-nodes N ", "--max-nodes-per-address N ", "--max-waiters N ",
-        "--max-waiters-per-address N ", "--max-connections N ", "--max-connections-per-address N ",
-        "--log-format text|json ", "--log-level LEVEL ", "--check-config ", "--version ",
-        "--help "};
+        "--stun-uri URI ", "--turn-uri URI ", "--turn-secret-file FILE ", "--check-private ",
+        "--check-from ADDR ", "--check-ports RANGE ", "--demo ", "--rate N ", "--max-nodes N ",
+        "--max-nodes-per-address N ", "--max-waiters N ", "--max-waiters-per-address N ",
+        "--max-connections N ", "--max-connections-per-address N ", "--log-format text|json ",
+        "--log-level LEVEL ", "--check-config ", "--version ", "--help "};
     const char *text = printed("--help", NULL);
     assert_ptr_equal(strstr(text, "usage: signpostd "), text);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -664,6 +703,7 @@ int main(void)
         OPTIONS_TEST(test_options_public_address_needs_open),
         OPTIONS_TEST(test_options_bad_uri_is_wrong),
         OPTIONS_TEST(test_options_turn_servers_and_secret_need_each_other),
+        OPTIONS_TEST(test_options_wrong_check_is_named),
         OPTIONS_TEST(test_options_version_prints_it),
         OPTIONS_TEST(test_options_help_names_each_option_once_and_aligned),
         OPTIONS_TEST(test_options_help_is_there_also_when_others_are_wrong),

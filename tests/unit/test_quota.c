@@ -1,0 +1,218 @@
+/* How many checks one stranger, and all of them, get; on a clock of the test. */
+#include "net/quota.h"
+#include "server_limits.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define START_MS 5000
+
+static struct quota *quota;
+static int64_t now_ms;
+static uint32_t nonces;
+static uint64_t ticket;
+static struct fault fault;
+
+static int setup(void **state)
+{
+    (void)state;
+    quota = quota_new();
+    now_ms = START_MS;
+    nonces = 0;
+    return quota ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    quota_free(quota);
+    return 0;
+}
+
+static struct quota_request a_request(const char *address, uint16_t port)
+{
+    struct quota_request request = {.port = port};
+
+    assert_true(address_parse(address, &request.address));
+    nonces++;
+    memcpy(request.nonce, &nonces, sizeof nonces);
+    return request;
+}
+
+static int begin(const char *address, uint16_t port)
+{
+    struct quota_request request = a_request(address, port);
+    return quota_begin(quota, &request, now_ms, &ticket, &fault);
+}
+
+/* One that is over at once. */
+static int pass(const char *address, uint16_t port)
+{
+    int error = begin(address, port);
+    if (!error)
+        quota_end(quota, ticket);
+    return error;
+}
+
+static void assert_limited(int error, const char *words, int retry_after_s)
+{
+    assert_int_equal(error, ERROR_CHECK_LIMITED);
+    assert_non_null(strstr(fault.detail, words));
+    assert_int_equal(fault.retry_after_s, retry_after_s);
+}
+
+static void test_quota_twenty_a_minute_of_one_address(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(pass("8.8.8.8", 5000), 0);
+        now_ms += 1000;
+    }
+    assert_limited(pass("8.8.8.8", 5000), "20 checks a minute", 40);
+    assert_int_equal(pass("8.8.8.9", 5000), 0);
+    now_ms += 39999;
+    assert_limited(pass("8.8.8.8", 5000), "20 checks a minute", 1);
+    now_ms += 1;
+    assert_int_equal(pass("8.8.8.8", 5000), 0);
+    assert_limited(pass("8.8.8.8", 5000), "20 checks a minute", 1);
+}
+
+static void test_quota_sixty_an_hour_of_one_address(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 60; i++) {
+        assert_int_equal(pass("8.8.8.8", 5000), 0);
+        now_ms += 10000;
+    }
+    assert_limited(pass("8.8.8.8", 5000), "60 checks an hour", 3000);
+    now_ms += 3000 * 1000 - 1;
+    assert_limited(pass("8.8.8.8", 5000), "60 checks an hour", 1);
+    now_ms += 1;
+    assert_int_equal(pass("8.8.8.8", 5000), 0);
+}
+
+static void test_quota_eight_ports_an_hour_of_one_address(void **state)
+{
+    (void)state;
+    for (uint16_t port = 5000; port < 5008; port++) {
+        assert_int_equal(pass("8.8.8.8", port), 0);
+        now_ms += 10000;
+    }
+    assert_limited(pass("8.8.8.8", 5008), "8 different ports", 3520);
+    assert_int_equal(pass("8.8.8.8", 5000), 0);
+    /* Now another port is the one that is forgotten first. */
+    assert_limited(pass("8.8.8.8", 5008), "8 different ports", 3530);
+    now_ms += 3530 * 1000;
+    assert_int_equal(pass("8.8.8.8", 5008), 0);
+    assert_int_equal(pass("8.8.8.9", 5009), 0);
+}
+
+static void test_quota_says_the_limit_that_lasts_longest(void **state)
+{
+    (void)state;
+    for (uint16_t i = 0; i < 20; i++)
+        assert_int_equal(pass("8.8.8.8", (uint16_t)(5000 + i % 8)), 0);
+    assert_limited(pass("8.8.8.8", 5000), "20 checks a minute", 60);
+    assert_limited(pass("8.8.8.8", 6000), "8 different ports", 3600);
+}
+
+static void test_quota_one_of_a_protocol_at_a_time(void **state)
+{
+    struct quota_request udp = a_request("8.8.8.8", 5000);
+    uint64_t first, second;
+    (void)state;
+
+    udp.udp = true;
+    assert_int_equal(begin("8.8.8.8", 5000), 0);
+    first = ticket;
+    assert_int_equal(quota_begin(quota, &udp, now_ms, &second, &fault), 0);
+    assert_limited(begin("8.8.8.8", 5000), "at a time", LIMIT_CHECK_MS / 1000);
+    now_ms += 2500;
+    assert_limited(begin("8.8.8.8", 5001), "at a time", 6);
+    quota_end(quota, second);
+    assert_limited(begin("8.8.8.8", 5000), "at a time", 6);
+    assert_int_equal(begin("8.8.8.9", 5000), 0);
+    quota_end(quota, first);
+    assert_int_equal(begin("8.8.8.8", 5000), 0);
+    /* What ended long ago, or never was, does not matter. */
+    quota_end(quota, first);
+    quota_end(quota, UINT64_MAX);
+    assert_int_equal(begin("8.8.8.8", 5000), ERROR_CHECK_LIMITED);
+}
+
+static void test_quota_ipv6_counts_by_56(void **state)
+{
+    (void)state;
+    assert_int_equal(begin("2a00:0:0:1200::1", 5000), 0);
+    assert_int_equal(begin("2a00:0:0:12ff::2", 5000), ERROR_CHECK_LIMITED);
+    assert_int_equal(begin("2a00:0:0:1300::1", 5000), 0);
+}
+
+static void test_quota_nonce_is_taken_once_of_anyone(void **state)
+{
+    struct quota_request request = a_request("8.8.8.8", 5000);
+    (void)state;
+
+    assert_int_equal(quota_begin(quota, &request, now_ms, &ticket, &fault), 0);
+    quota_end(quota, ticket);
+    assert_int_equal(quota_begin(quota, &request, now_ms, &ticket, &fault), ERROR_NONCE_USED);
+    request.port = 6000;
+    request.udp = true;
+    assert_true(address_parse("8.8.4.4", &request.address));
+    assert_int_equal(quota_begin(quota, &request, now_ms, &ticket, &fault), ERROR_NONCE_USED);
+}
+
+static void test_quota_refused_counts_for_nothing(void **state)
+{
+    struct quota_request request = a_request("8.8.8.8", 5000);
+    (void)state;
+
+    assert_int_equal(begin("8.8.8.8", 5000), 0);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(
+            quota_begin(quota, &request, now_ms, &ticket, &fault), ERROR_CHECK_LIMITED);
+    quota_end(quota, 0);
+    assert_int_equal(quota_begin(quota, &request, now_ms, &ticket, &fault), 0);
+}
+
+/* For hours, by as many strangers as there may be: everyone is counted, and nothing grows. */
+static void test_quota_hundred_and_twenty_a_minute_of_all(void **state)
+{
+    struct address stranger = {4, {9}};
+    char text[ADDRESS_TEXT_SIZE];
+    (void)state;
+
+    for (int minute = 0; minute < 150; minute++) {
+        for (int i = 0; i < 120; i++) {
+            stranger.bytes[1] = (uint8_t)minute;
+            stranger.bytes[2] = (uint8_t)i;
+            assert_int_equal(pass(address_format(&stranger, text), 5000), 0);
+        }
+        assert_limited(pass("8.8.8.8", 5000), "120 checks a minute in all", 60);
+        now_ms += 59999;
+        assert_limited(pass("8.8.8.8", 5000), "120 checks a minute in all", 1);
+        now_ms += 1;
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_quota_twenty_a_minute_of_one_address),
+        TEST(test_quota_sixty_an_hour_of_one_address),
+        TEST(test_quota_eight_ports_an_hour_of_one_address),
+        TEST(test_quota_says_the_limit_that_lasts_longest),
+        TEST(test_quota_one_of_a_protocol_at_a_time),
+        TEST(test_quota_ipv6_counts_by_56),
+        TEST(test_quota_nonce_is_taken_once_of_anyone),
+        TEST(test_quota_refused_counts_for_nothing),
+        TEST(test_quota_hundred_and_twenty_a_minute_of_all),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
