@@ -19,8 +19,8 @@ struct hops_probe {
     uv_timer_t timer;
     struct sockaddr_storage target;
     int fd;
-    unsigned rounds; /* that were sent */
-    size_t last; /* hops up to this one are asked; the target is behind it, or it is the target */
+    unsigned rounds;   /* that were sent */
+    size_t hops_asked; /* so many; the target is behind them, as far as is known */
     struct hops hops;
     void (*done)(const struct hops *hops, void *user);
     void *user;
@@ -79,19 +79,20 @@ static unsigned port_of(const struct sockaddr_storage *address)
 static void take_error(struct hops_probe *probe, const struct sock_extended_err *error, size_t hop)
 {
     const struct sockaddr *offender = SO_EE_OFFENDER(error);
-    char *address = probe->hops.address[hop];
     bool is_icmp = error->ee_origin == SO_EE_ORIGIN_ICMP || error->ee_origin == SO_EE_ORIGIN_ICMP6;
-    char target[NAT_ADDRESS_SIZE];
+    char address[NAT_ADDRESS_SIZE], target[NAT_ADDRESS_SIZE];
 
-    if (!is_icmp || hop >= HOPS_MAX || offender->sa_family != probe->target.ss_family)
+    if (!is_icmp || hop >= probe->hops_asked || offender->sa_family != probe->target.ss_family)
         return;
-    uv_ip_name(offender, address, NAT_ADDRESS_SIZE);
+    uv_ip_name(offender, address, sizeof address);
     uv_ip_name((const struct sockaddr *)&probe->target, target, sizeof target);
-    if (!strcmp(address, target)) {
-        probe->hops.reached = true;
-        if (hop < probe->last)
-            probe->last = hop;
+    if (strcmp(address, target) != 0) {
+        memcpy(probe->hops.address[hop], address, sizeof address);
+        return;
     }
+    /* Behind the target there is nothing, and it is no router itself. */
+    probe->hops.reached = true;
+    probe->hops_asked = hop;
 }
 
 /* False: there is none left. */
@@ -144,15 +145,14 @@ void hops_close(struct hops_probe *probe)
 static void finish(struct hops_probe *probe)
 {
     hops_close(probe);
-    /* Behind the target there is nothing, whatever else has come. */
-    for (size_t i = probe->last + 1; i < HOPS_MAX; i++)
-        probe->hops.address[i][0] = '\0';
+    for (size_t i = probe->hops_asked; i < HOPS_MAX; i++)
+        probe->hops.address[i][0] = '\0'; /* came before it was known that there is no such hop */
     probe->done(&probe->hops, probe->user);
 }
 
 static bool is_complete(const struct hops_probe *probe)
 {
-    for (size_t i = 0; i <= probe->last; i++)
+    for (size_t i = 0; i < probe->hops_asked; i++)
         if (!*probe->hops.address[i])
             return false;
     return true;
@@ -167,7 +167,7 @@ static void on_timer(uv_timer_t *timer)
         return;
     }
     probe->rounds++;
-    for (size_t i = 0; i <= probe->last; i++)
+    for (size_t i = 0; i < probe->hops_asked; i++)
         if (!*probe->hops.address[i])
             send_one(probe, i);
     uv_timer_start(timer, on_timer, ROUND_MS, 0);
@@ -225,7 +225,7 @@ int hops_start(uv_loop_t *loop, const struct sockaddr *target,
         target->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
     probe->done = done;
     probe->user = user;
-    probe->last = HOPS_MAX - 1;
+    probe->hops_asked = HOPS_MAX;
     probe->handles = 2;
     uv_timer_init(loop, &probe->timer);
     probe->poll.data = probe->timer.data = probe;

@@ -16,7 +16,7 @@
 
 struct hops {
     char address[HOPS_MAX][NAT_ADDRESS_SIZE]; /* of the hop with that number less one; "": silent */
-    bool reached; /* the target itself answered: there are no further hops */
+    bool reached; /* the target itself answered, behind those; it is none of them */
 };
 
 struct hops_probe;

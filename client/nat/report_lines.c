@@ -169,6 +169,10 @@ void report_hops_line(
     words_add(&words, "%s: ", facts_family_name(family));
     while (last > 0 && !hops->address[last - 1][0])
         last--;
+    if (of->has_hops && hops->reached && last == 0) {
+        words_add(&words, "no router is between this machine and the index");
+        return;
+    }
     if (!of->has_hops || last == 0) {
         words_add(&words, of->has_hops ? "the first routers on the way do not say who they are"
                                        : "the way to the index was not looked at");
