@@ -196,6 +196,32 @@ test-valgrind: ## install what is missing, and run the tests of the client under
 	@$(MAKE) --no-print-directory tests
 	@tests/run --build $(BUILD) --valgrind client
 
+# A target is tests/fuzz/fuzz_NAME.c with the corpus tests/fuzz/corpus/NAME; it is built with all
+# sources of the server, or of the client where NAME begins with client_.
+FUZZ_BUILD = $(BUILD)/fuzz
+FUZZ_TARGETS = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_COMPILE = clang -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+SECONDS = 60
+
+fuzz: ## install what is missing, and give each parser SECONDS=60 of what it should not get
+	@tests/setup build fuzz
+	@$(MAKE) --no-print-directory $(FUZZ_TARGETS:%=$(FUZZ_BUILD)/%)
+	$(Q)for name in $(FUZZ_TARGETS); do echo "  FUZZ $$name"; found=$$(mktemp -d); \
+		$(FUZZ_BUILD)/$$name -max_total_time=$(SECONDS) -max_len=4096 -print_final_stats=1 \
+			-artifact_prefix=$(FUZZ_BUILD)/ "$$found" tests/fuzz/corpus/$$name 2>"$$found.log" \
+			|| { cat "$$found.log"; exit 1; }; \
+		grep number_of_executed_units "$$found.log"; rm -rf "$$found" "$$found.log"; done
+
+$(FUZZ_BUILD)/client_%: tests/fuzz/fuzz_client_%.c $(CLIENT_SOURCES)
+	$(call say,FUZZ,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(FUZZ_COMPILE) $(CLIENT_DEFINES) -o $@ $^ $(CLIENT_LIBS)
+
+$(FUZZ_BUILD)/%: tests/fuzz/fuzz_%.c $(filter-out server/main.c,$(SERVER_SOURCES)) | $(GENERATED)
+	$(call say,FUZZ,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(FUZZ_COMPILE) $(DEFINES) $(LIBRARY_CFLAGS) -o $@ $^ $(LIBRARY_LIBS)
+
 demo: all ## two peers meet over the index, with nothing but curl
 	@SIGNPOSTD=$(abspath $(BUILD)/signpostd) sh tests/e2e/demo.sh
 
@@ -269,5 +295,5 @@ help: ## this list
 
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
-.PHONY: all toolchain run examples setup test tests check test-valgrind demo bench lint lint-includes lint-format \
+.PHONY: all toolchain run examples setup test tests check test-valgrind fuzz demo bench lint lint-includes lint-format \
 	lint-cppcheck lint-tidy lint-selftest install clean help

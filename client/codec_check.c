@@ -39,25 +39,29 @@ static void add_url(struct codec_ice *ice, const json_t *url)
         strcpy(ice->stun[ice->stun_count++], text);
 }
 
+/* `urls` is one or a list. */
+static void add_server(struct codec_ice *ice, const json_t *server)
+{
+    const json_t *urls = codec_get(server, "urls");
+
+    add_url(ice, urls);
+    for (size_t i = 0; i < json_array_size(urls); i++)
+        add_url(ice, json_array_get(urls, i));
+}
+
 int codec_parse_ice(
     const char *text, size_t size, struct codec_ice *ret_ice, char ret_detail[CODEC_DETAIL_SIZE])
 {
     struct codec_ice ice = {.stun_count = 0};
-    const json_t *server, *url;
-    size_t i, j;
     int error;
     json_t *root = load(text, size, ret_detail, &error);
 
     if (error)
         return error;
     const json_t *servers = codec_get(root, "iceServers");
+    for (size_t i = 0; i < json_array_size(servers); i++)
+        add_server(&ice, json_array_get(servers, i));
     if (json_is_array(servers)) {
-        json_array_foreach(servers, i, server)
-        {
-            const json_t *urls = codec_get(server, "urls");
-            add_url(&ice, urls);
-            json_array_foreach(urls, j, url) add_url(&ice, url);
-        }
         *ret_ice = ice;
     } else {
         snprintf(ret_detail, CODEC_DETAIL_SIZE, "its reply to /ice has no iceServers");

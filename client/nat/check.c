@@ -27,12 +27,12 @@ static void stop_tests(struct signpost_check *check)
 {
     for (size_t i = 0; i < NAT_FAMILIES; i++) {
         struct family_check *family = &check->families[i];
-        struct http_call **calls[] = {
+        struct http_call **under_way[] = {
             &family->asking, &family->dials[NAT_TCP].call, &family->dials[NAT_UDP].call};
-        for (size_t j = 0; j < sizeof calls / sizeof *calls; j++) {
-            if (*calls[j])
-                http_cancel(*calls[j]);
-            *calls[j] = NULL;
+        for (size_t j = 0; j < sizeof under_way / sizeof *under_way; j++) {
+            if (*under_way[j])
+                http_cancel(*under_way[j]);
+            *under_way[j] = NULL;
         }
         answer_close(family->answer);
         udp_close(family->udp);

@@ -86,11 +86,10 @@ static int bind_socket(struct udp *udp, uint16_t port)
     int error = uv_udp_bind(&udp->socket, (const struct sockaddr *)&address, flags);
     if (!error)
         error = uv_udp_getsockname(&udp->socket, (struct sockaddr *)&address, &length);
-    if (!error)
-        udp->port = udp_port_of(&address);
-    if (!error)
-        error = uv_udp_recv_start(&udp->socket, allocate, on_datagram);
-    return bind_error(error);
+    if (error)
+        return bind_error(error);
+    udp->port = udp_port_of(&address);
+    return bind_error(uv_udp_recv_start(&udp->socket, allocate, on_datagram));
 }
 
 int udp_open(uv_loop_t *loop, enum nat_family family, uint16_t port, struct udp **ret_udp)
