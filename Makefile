@@ -196,8 +196,11 @@ test-valgrind: ## install what is missing, and run the tests of the client under
 	@$(MAKE) --no-print-directory tests
 	@tests/run --build $(BUILD) --valgrind client
 
-# A target is tests/fuzz/fuzz_NAME.c with the corpus tests/fuzz/corpus/NAME; it is built with all
-# sources of the server, or of the client where NAME begins with client_.
+# A target is tests/fuzz/fuzz_NAME.c with the corpus tests/fuzz/corpus/NAME, and a line here with
+# the sources that it needs; those of the client have names that begin with client_.
+FUZZ_SOURCES_stun = server/net/stun.c
+FUZZ_SOURCES_client_stun = client/nat/stun.c
+
 FUZZ_BUILD = $(BUILD)/fuzz
 FUZZ_TARGETS = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_COMPILE = clang -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
@@ -212,15 +215,12 @@ fuzz: ## install what is missing, and give each parser SECONDS=60 of what it sho
 			|| { cat "$$found.log"; exit 1; }; \
 		grep number_of_executed_units "$$found.log"; rm -rf "$$found" "$$found.log"; done
 
-$(FUZZ_BUILD)/client_%: tests/fuzz/fuzz_client_%.c $(CLIENT_SOURCES)
+.SECONDEXPANSION:
+$(FUZZ_BUILD)/%: tests/fuzz/fuzz_%.c $$(FUZZ_SOURCES_$$*) | $(GENERATED)
 	$(call say,FUZZ,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(FUZZ_COMPILE) $(CLIENT_DEFINES) -o $@ $^ $(CLIENT_LIBS)
-
-$(FUZZ_BUILD)/%: tests/fuzz/fuzz_%.c $(filter-out server/main.c,$(SERVER_SOURCES)) | $(GENERATED)
-	$(call say,FUZZ,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(FUZZ_COMPILE) $(DEFINES) $(LIBRARY_CFLAGS) -o $@ $^ $(LIBRARY_LIBS)
+	$(Q)$(FUZZ_COMPILE) $(if $(filter client_%,$*),$(CLIENT_DEFINES),$(DEFINES)) -o $@ \
+		$(filter %.c,$^) $(if $(filter client_%,$*),$(CLIENT_LIBS),$(LIBRARY_LIBS))
 
 demo: all ## two peers meet over the index, with nothing but curl
 	@SIGNPOSTD=$(abspath $(BUILD)/signpostd) sh tests/e2e/demo.sh

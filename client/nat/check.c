@@ -30,8 +30,9 @@ static void stop_tests(struct signpost_check *check)
         struct http_call **under_way[] = {
             &family->asking, &family->dials[NAT_TCP].call, &family->dials[NAT_UDP].call};
         for (size_t j = 0; j < sizeof under_way / sizeof *under_way; j++) {
-            if (*under_way[j])
-                http_cancel(*under_way[j]);
+            struct http_call *call = *under_way[j];
+            if (call)
+                http_cancel(call);
             *under_way[j] = NULL;
         }
         answer_close(family->answer);

@@ -105,7 +105,7 @@ static void on_request(uv_udp_t *udp, ssize_t size, const uv_buf_t *buffer,
     if (size < 20 || !from)
         return;
     if (size == STUN_REQUEST_SIZE)
-        who = buffer->base[27] & STUN_CHANGE_IP ? server->change_ip : server->change_port;
+        who = (uint8_t)buffer->base[27] & STUN_CHANGE_IP ? server->change_ip : server->change_port;
     else
         server->asked++;
     if (server->silent || who < 0)
