@@ -91,27 +91,6 @@ static void test_job_left_while_it_works_frees_the_loop_at_once(void **state)
     assert_int_equal(data.done, 0);
 }
 
-static void test_job_left_after_it_has_worked_is_not_done(void **state)
-{
-    struct data data;
-    struct job *job;
-    uv_loop_t loop;
-
-    (void)state;
-    begin(&data);
-    uv_loop_init(&loop);
-    assert_int_equal(job_start(&loop, &calls, &data, &data, &job), 0);
-    sem_post(&data.may_end);
-    while (!uv_backend_timeout(&loop))
-        continue;
-    job_abandon(job);
-    uv_run(&loop, UV_RUN_DEFAULT);
-    sem_wait(&data.dropped);
-    assert_int_equal(data.done, 0);
-    assert_int_equal(data.drops, 1);
-    assert_int_equal(uv_loop_close(&loop), 0);
-}
-
 static void test_many_jobs_left_at_any_moment_leave_nothing(void **state)
 {
     static struct data datas[64];
@@ -140,7 +119,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_job_is_done_once_and_dropped),
         cmocka_unit_test(test_job_left_while_it_works_frees_the_loop_at_once),
-        cmocka_unit_test(test_job_left_after_it_has_worked_is_not_done),
         cmocka_unit_test(test_many_jobs_left_at_any_moment_leave_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
