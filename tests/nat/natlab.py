@@ -73,9 +73,11 @@ class NatLab(Network):
             super().__enter__()
             stun = self._starts_stun()
             gateway = self._starts_gateway() if self.topology.gateway else None
-            self.index = self.finally_leave(Index(
+            self.index = Index(
                 *index_options(), listen=(at(INDEX[0], HTTP_PORT), at(INDEX6[0], HTTP_PORT)),
-                wrapper=("setsid", *self.within("index")), folder=self.folder))
+                wrapper=("setsid", *self.within("index")), folder=self.folder)
+            self.finally_do(self.index.close)
+            self.index.start()
             if "other" in (self.topology.ipv4.tcp, self.topology.ipv4.udp) or self.topology.taken:
                 self.service = self.finally_leave(Service(self, "other", OTHER))
             self._waits_for_stun(stun)
