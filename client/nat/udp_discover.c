@@ -255,7 +255,7 @@ static bool is_literal(const char *host)
 static void add_literal(struct discovery *discovery, const struct name *name)
 {
     struct sockaddr_storage address = {0};
-    int port = atoi(name->port);
+    int port = (int)strtol(name->port, NULL, 10);
     int error = name->family == AF_INET
                     ? uv_ip4_addr(name->host, port, (struct sockaddr_in *)&address)
                     : uv_ip6_addr(name->host, port, (struct sockaddr_in6 *)&address);

@@ -365,7 +365,7 @@ static void test_upnp_port_that_is_taken_becomes_another(void **state)
     assert_int_equal(igd->status.error, 0);
     assert_int_equal(igd->asked, 3);
     assert_true(igd->status.port >= 49152);
-    assert_int_equal(igd->status.port, atoi(igd->port));
+    assert_int_equal(igd->status.port, strtoul(igd->port, NULL, 10));
     unmaps(igd);
 }
 
