@@ -215,7 +215,7 @@ static void take_you(struct family_check *family, const struct codec_checked *ch
 static void take_checked(struct dial_call *call, const struct http_reply *reply)
 {
     struct dial *dial = call->dial;
-    struct codec_checked checked;
+    struct codec_checked checked = {.verified = false};
     struct codec_problem problem;
     int error;
 

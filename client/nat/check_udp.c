@@ -3,6 +3,7 @@
 #include "report.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define STUN_PORT 3478
@@ -62,12 +63,14 @@ static void add_pair(struct servers *servers, const char *place)
 {
     char next[CODEC_PLACE_SIZE];
     size_t length = host_length(place);
-    unsigned port = STUN_PORT;
+    unsigned long port = STUN_PORT;
 
     add_server(servers, place);
-    if (place[length] == ':' && sscanf(place + length + 1, "%5u", &port) != 1)
+    if (place[length] == ':')
+        port = strtoul(place + length + 1, NULL, 10);
+    if (!port || port >= UINT16_MAX)
         return;
-    snprintf(next, sizeof next, "%.*s:%u", (int)length, place, port + 1);
+    snprintf(next, sizeof next, "%.*s:%lu", (int)length, place, port + 1);
     add_server(servers, next);
 }
 

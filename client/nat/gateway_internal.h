@@ -30,7 +30,7 @@ struct gateway_mapping {
 };
 
 struct gateway_calls {
-    /* Fills in a zeroed claim; `ret_model` is left alone where it is not told. */
+    /* Fills in a zeroed claim; `ret_model` "": it is not told. */
     void (*probe)(
         const struct gateway_target *target, struct gateway_claim *ret_claim, char ret_model[64]);
     /* 0, SIGNPOST_ERROR_NO_GATEWAY (it does not speak this protocol) or SIGNPOST_ERROR_NO_MAPPING

@@ -65,7 +65,7 @@ static void probe(
     natpmp_t natpmp;
     char text[INET_ADDRSTRLEN] = "";
 
-    (void)ret_model;
+    ret_model[0] = '\0'; /* the protocol tells none */
     ret_claim->present = NAT_NO;
     if (begin(target, &natpmp))
         return;

@@ -160,7 +160,7 @@ static void probe(
 {
     uint8_t request[HEADER_SIZE], reply[MESSAGE_MAX];
 
-    (void)ret_model;
+    ret_model[0] = '\0'; /* the protocol tells none */
     write_header(request, OPCODE_ANNOUNCE, 0, target);
     ret_claim->present = NAT_NO;
     if (!ask(target, request, sizeof request, reply))

@@ -3,39 +3,36 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define LINE_BYTES 512
 
-/* Interface, destination, gateway, flags, ..., mask: hexadecimal, as the kernel has them in memory.
- */
+/* Interface, destination, gateway, ...: hexadecimal, as the kernel has them in memory. */
 static bool read_ipv4(const char *line, char ret_address[NAT_ADDRESS_SIZE])
 {
-    unsigned destination, flags;
-    in_addr_t gateway;
+    char destination[9], hop[9];
 
-    if (sscanf(line, "%*s %8x %8x %8x", &destination, &gateway, &flags) != 3 || destination ||
-        !gateway)
+    if (sscanf(line, "%*s %8s %8s", destination, hop) != 2 || strtoul(destination, NULL, 16))
         return false;
-    return inet_ntop(AF_INET, &gateway, ret_address, NAT_ADDRESS_SIZE) != NULL;
+    in_addr_t gateway = (in_addr_t)strtoul(hop, NULL, 16);
+    return gateway && inet_ntop(AF_INET, &gateway, ret_address, NAT_ADDRESS_SIZE) != NULL;
 }
 
 /* Destination, prefix length, source, prefix length, next hop, ... */
 static bool read_ipv6(const char *line, char ret_address[NAT_ADDRESS_SIZE])
 {
-    char destination[33], hop[33];
-    unsigned bits, byte;
+    char destination[33], bits[3], hop[33];
     uint8_t bytes[16];
 
-    if (sscanf(line, "%32s %2x %*s %*s %32s", destination, &bits, hop) != 3 || bits ||
-        strspn(hop, "0") == 32 || strlen(hop) != 32)
+    if (sscanf(line, "%32s %2s %*s %*s %32s", destination, bits, hop) != 3 ||
+        strtoul(bits, NULL, 16) || strlen(hop) != 32 || strspn(hop, "0") == 32)
         return false;
     for (size_t i = 0; i < sizeof bytes; i++) {
-        if (sscanf(hop + 2 * i, "%2x", &byte) != 1)
-            return false;
-        bytes[i] = (uint8_t)byte;
+        const char digits[] = {hop[2 * i], hop[2 * i + 1], '\0'};
+        bytes[i] = (uint8_t)strtoul(digits, NULL, 16);
     }
     return inet_ntop(AF_INET6, bytes, ret_address, NAT_ADDRESS_SIZE) != NULL;
 }

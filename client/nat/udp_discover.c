@@ -13,7 +13,6 @@
 #define OTHERS_MS 1000    /* for the other servers, once one has answered */
 #define FILTERING_MS 1500 /* for an answer that a filter may hold back: three sends */
 #define HOST_SIZE 256
-#define PORT_DEFAULT 3478
 
 static void advance(struct discovery *discovery);
 
@@ -224,22 +223,24 @@ static void on_resolved(void *data, void *user)
     advance(discovery);
 }
 
-/* "HOST", "HOST:PORT", "[HOST]:PORT". */
+/* "HOST", "HOST:PORT", "[HOST]:PORT"; 3478 without a port (RFC 8489, 8.1). */
 static bool split(const char *text, struct name *ret_name)
 {
     bool bracket = text[0] == '[';
     const char *host = text + bracket;
     size_t length = strcspn(host, bracket ? "]" : ":");
-    const char *rest = host + length + bracket;
-    unsigned port = PORT_DEFAULT;
-    char more;
+    const char *rest = host[length] ? host + length + bracket : host + length;
+    const char *digits = *rest == ':' ? rest + 1 : "3478";
+    size_t count = strspn(digits, "0123456789");
 
     if (!length || length >= HOST_SIZE || (bracket && host[length] != ']') ||
-        (*rest && (*rest != ':' || sscanf(rest + 1, "%5u%c", &port, &more) != 1)) || !port ||
-        port > UINT16_MAX)
+        (*rest && *rest != ':') || !count || count > 5 || digits[count])
+        return false;
+    unsigned long port = strtoul(digits, NULL, 10);
+    if (!port || port > UINT16_MAX)
         return false;
     memcpy(ret_name->host, host, length);
-    snprintf(ret_name->port, sizeof ret_name->port, "%u", port);
+    snprintf(ret_name->port, sizeof ret_name->port, "%lu", port);
     return true;
 }
 
