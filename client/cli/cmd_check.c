@@ -281,19 +281,19 @@ static const struct option options[] = {
 
 const struct command cmd_check = {
     .name = "check",
-    .usage = "--port PORT [--protocol tcp|udp] [--no-listen] [--map] [--all] [--publish]",
+    .usage = "--port PORT [--protocol tcp|udp] [--no-listen] [--map] [--all]",
     .summary = "Tell whether others can reach a port of this machine, and if not, why.",
-    .help =
-        "The index dials back, while this command listens on the port. A line for each test, then\n"
-        "the verdict, why, and what to do. The exit status is the verdict's:\n"
-        "  0   open                    16  double NAT (a second router)\n"
-        "  10  nothing listening       17  address mismatch (a VPN, another uplink)\n"
-        "  11  rejected                18  restricted (only whom you contacted gets in)\n"
-        "  12  filtered (no answer)    20  punchable (UDP between peers should work)\n"
-        "  13  mapped elsewhere        21  symmetric (UDP between peers hardly works)\n"
-        "  14  other external port     22  UDP blocked\n"
-        "  15  CGNAT                   30  inconclusive\n"
-        "Where nothing can be tested it is one of every command: 69 no index, 75 too often, ...",
+    .help = "The index dials back, while this command listens on the port. A line for each\n"
+            "test, then the verdict, why, and what to do. The exit status is the verdict's:\n"
+            "  0   open                    16  double NAT (a second router)\n"
+            "  10  nothing listening       17  address mismatch (a VPN, another uplink)\n"
+            "  11  rejected                18  restricted (only whom you contacted gets in)\n"
+            "  12  filtered (no answer)    20  punchable (UDP between peers should work)\n"
+            "  13  mapped elsewhere        21  symmetric (UDP between peers hardly works)\n"
+            "  14  other external port     22  UDP blocked\n"
+            "  15  CGNAT                   30  inconclusive\n"
+            "Where nothing can be tested it is one of every command: 69 no index, 75 too\n"
+            "often, ...",
     .options = options,
     .run = run_check,
 };
