@@ -1,5 +1,5 @@
-"""A topology that runs: its hosts, with an index, a STUN server, and where it has one a gateway that
-maps ports. The tool `lab` and the tests have the same one.
+"""A topology that runs: its hosts, with an index, a STUN server, and where it has one a gateway
+that maps ports. The tool `lab` and the tests have the same one.
 
     with NatLab("filtered", ipv6="open") as lab:
         done = lab.run("client", "signpost", "check", "--port", str(PORT))

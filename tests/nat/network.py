@@ -1,5 +1,5 @@
-"""Namespaces that are hosts, joined by bridges that are hosts too: made in few processes, entered by
-sockets and by programs, and removed again with all that was started and written for them."""
+"""Namespaces that are hosts, joined by bridges that are hosts too: made in few processes, entered
+by sockets and by programs, and removed again with all that was started and written for them."""
 
 import concurrent.futures
 import contextlib
@@ -47,7 +47,8 @@ class Host:
 
 
 class Network:
-    """The hosts, while it is entered: also where that fails nothing is left. `names` are looked up inside: a name for each address."""
+    """The hosts, while it is entered; where that fails nothing is left either. `names` are looked up
+    inside: a name for each address."""
 
     _networks = itertools.count(1)  # of this process
 

@@ -39,7 +39,8 @@ class TestAll(NatCase):
                 for address in filter(None, (it.client, it.client6, *INDEX, *STUN6)):
                     self.assertIn(address, str(lab))
         slowest = max(took, key=took.get)
-        print(f"figure: {len(took)} topologies, each up after {sum(took.values()) / len(took):.2f} s"
+        average = sum(took.values()) / len(took)
+        print(f"figure: {len(took)} topologies, each up after {average:.2f} s"
               f", the slowest ({slowest}) after {took[slowest]:.2f} s")
 
     def test_addresses_are_there_at_once(self):
