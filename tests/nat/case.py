@@ -106,7 +106,7 @@ class NatCase(unittest.TestCase):
     # --- the index --------------------------------------------------------------------------
 
     def seen_by_index(self, name="client", family=socket.AF_INET):
-        """The address that a host has for it; the index is one that it has contacted from now on."""
+        """The address that a host has for it; the index is contacted from now on."""
         index = (INDEX if family == socket.AF_INET else INDEX6)[0]
         connection = http.client.HTTPConnection(index, HTTP_PORT)
         connection.sock = self.link(name, family)

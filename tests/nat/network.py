@@ -47,8 +47,8 @@ class Host:
 
 
 class Network:
-    """The hosts, while it is entered; where that fails nothing is left either. `names` are looked up
-    inside: a name for each address."""
+    """The hosts, while it is entered; where that fails nothing is left either. `names` are looked
+    up inside: a name for each address."""
 
     _networks = itertools.count(1)  # of this process
 
