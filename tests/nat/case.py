@@ -106,11 +106,11 @@ class NatCase(unittest.TestCase):
     # --- the index --------------------------------------------------------------------------
 
     def seen_by_index(self, name="client", family=socket.AF_INET):
-        """The address that a host has for it; from now on the index is one that it has contacted."""
+        """The address that a host has for it; the index is contacted from now on."""
         index = (INDEX if family == socket.AF_INET else INDEX6)[0]
         connection = http.client.HTTPConnection(index, HTTP_PORT)
         connection.sock = self.link(name, family)
         connection.sock.connect((index, HTTP_PORT))
-        connection.request("POST", "/register", json.dumps({"id": f"n{next(ids)}", "endpoints": []}),
-                           {"Content-Type": "application/json"})
+        body = json.dumps({"id": f"n{next(ids)}", "endpoints": []})
+        connection.request("POST", "/register", body, {"Content-Type": "application/json"})
         return json.load(connection.getresponse())["you"]["address"]

@@ -1,5 +1,5 @@
-"""A topology that runs: its hosts, with an index, a STUN server, and where it has one a gateway that
-maps ports. The tool `lab` and the tests have the same one.
+"""A topology that runs: its hosts, with an index, a STUN server, and where it has one a gateway
+that maps ports. The tool `lab` and the tests have the same one.
 
     with NatLab("filtered", ipv6="open") as lab:
         done = lab.run("client", "signpost", "check", "--port", str(PORT))
@@ -17,7 +17,7 @@ import subprocess
 import threading
 import time
 
-from tests.lib.index import Index, ROOT, binary, clean_environment, run as run_index
+from tests.lib.index import Index, binary, clean_environment
 from tests.lib.lab import can_alone
 from tests.nat import probes, topology as places
 from tests.nat.network import Network
@@ -52,12 +52,13 @@ def at(address, port):
 
 
 def index_options():
-    """All beside where it listens and where its database is; every option has a value or is a flag
-    that all versions know. What this build of the index does not know yet is left out."""
-    options = [("--stun", at(address, probes.STUN_PORT)) for address in (*INDEX, *INDEX6)]
-    options += [("--check-from", address) for address in (INDEX[1], INDEX6[1])]
-    help = run_index("--help").stdout
-    return ["--open", *(word for option in options if f"{option[0]} " in help for word in option)]
+    """All beside where it listens and where its database is."""
+    options = ["--open"]
+    for address in (*INDEX, *INDEX6):
+        options += ["--stun", at(address, probes.STUN_PORT)]
+    for address in (INDEX[1], INDEX6[1]):
+        options += ["--check-from", address]
+    return options
 
 
 class NatLab(Network):
@@ -68,25 +69,19 @@ class NatLab(Network):
         super().__init__(hosts(self.topology), NAMES)
         self.service = None  # on `other`, where something is forwarded to it
 
-    def __enter__(self):
-        try:
-            super().__enter__()
-            stun = self._starts_stun()
-            gateway = self._starts_gateway() if self.topology.gateway else None
-            self.index = Index(
-                *index_options(), listen=(at(INDEX[0], HTTP_PORT), at(INDEX6[0], HTTP_PORT)),
-                wrapper=("setsid", *self.within("index")), folder=self.folder)
-            self.finally_do(self.index.close)
-            self.index.start()
-            if "other" in (self.topology.ipv4.tcp, self.topology.ipv4.udp) or self.topology.taken:
-                self.service = self.finally_leave(Service(self, "other", OTHER))
-            self._waits_for_stun(stun)
-            if gateway:
-                self._waits_for_gateway(gateway)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+    def begin(self):
+        stun = self._starts_stun()
+        gateway = self._starts_gateway() if self.topology.gateway else None
+        self.index = Index(
+            *index_options(), listen=(at(INDEX[0], HTTP_PORT), at(INDEX6[0], HTTP_PORT)),
+            wrapper=("setsid", *self.within("index")), folder=self.folder)
+        self.finally_do(self.index.close)
+        self.index.start()
+        if "other" in (self.topology.ipv4.tcp, self.topology.ipv4.udp) or self.topology.taken:
+            self.service = self.finally_leave(Service(self, "other", OTHER))
+        self._waits_for_stun(stun)
+        if gateway:
+            self._waits_for_gateway(gateway)
 
     def __str__(self):
         return places.picture(self.topology)

@@ -1,5 +1,5 @@
-"""Namespaces that are hosts, joined by bridges that are hosts too: made in few processes, entered by
-sockets and by programs, and removed again with all that was started and written for them."""
+"""Namespaces that are hosts, joined by bridges that are hosts too: made in few processes, entered
+by sockets and by programs, and removed again with all that was started and written for them."""
 
 import concurrent.futures
 import contextlib
@@ -47,7 +47,8 @@ class Host:
 
 
 class Network:
-    """The hosts, while it is entered. `names` are looked up inside: a name for each address."""
+    """The hosts, while it is entered; where that fails nothing is left either. `names` are looked
+    up inside: a name for each address."""
 
     _networks = itertools.count(1)  # of this process
 
@@ -72,10 +73,14 @@ class Network:
         self._exit.callback(self._remove)
         try:
             self._build()
+            self.begin()
         except BaseException:
             self.__exit__()
             raise
         return self
+
+    def begin(self):
+        """What is to run in it from the beginning."""
 
     def __exit__(self, *_failure):
         """Also once more, or where it was never entered."""
@@ -165,8 +170,8 @@ class Network:
     def socket(self, name, family=socket.AF_INET, kind=socket.SOCK_STREAM):
         return self.calls(name, socket.socket, family, kind)
 
-    def nft(self, name, text):
-        return run("ip", "netns", "exec", self.namespace(name), "nft", "-f", "-", input=text)
+    def ip(self, name, *words):
+        return ip("-n", self.namespace(name), *words)
 
 
 def make_folder(path):

@@ -39,8 +39,26 @@ class TestAll(NatCase):
                 for address in filter(None, (it.client, it.client6, *INDEX, *STUN6)):
                     self.assertIn(address, str(lab))
         slowest = max(took, key=took.get)
-        print(f"figure: {len(took)} topologies, each up after {sum(took.values()) / len(took):.2f} s"
+        average = sum(took.values()) / len(took)
+        print(f"figure: {len(took)} topologies, each up after {average:.2f} s"
               f", the slowest ({slowest}) after {took[slowest]:.2f} s")
+
+    def test_addresses_are_there_at_once(self):
+        """A router without a link-local address forwards nothing to hosts that it has not seen."""
+        lab = self.enters("cgnat", "open")
+        for name, host in lab.hosts.items():
+            for device in host.devices():
+                shown = lab.ip(name, "-6", "address", "show", "dev", device)
+                self.assertIn("inet6 fe80:", shown)
+                self.assertNotIn("tentative", shown, f"{name} {device}")
+
+    def test_index_answers_stun_at_both_addresses(self):
+        self.enters("filtered", "filtered")
+        link, link6 = self.binds(), self.binds(V6)
+        for address, address6 in zip(INDEX, INDEX6):
+            self.assertEqual(probes.stun(link, (address, probes.STUN_PORT)).mapped, (WAN, PORT))
+            self.assertEqual(
+                probes.stun(link6, (address6, probes.STUN_PORT)).mapped, (CLIENT6, PORT))
 
     def test_names_are_known_inside_alone(self):
         lab = self.enters("filtered")

@@ -76,8 +76,8 @@ class TestCommandLine(ToolCase):
             self.assertIn(name, lines[-1][1])
 
     def test_unknown_names_suggest_the_nearest(self):
-        for words, near in ((("symetric",), "symmetric"), (("open", "--ipv6", "filterd"), "filtered"),
-                            (("double_nat",), "double-nat")):
+        for words, near in ((("symetric",), "symmetric"), (("double_nat",), "double-nat"),
+                            (("open", "--ipv6", "filterd"), "filtered")):
             done = self.tool("up", *words)
             self.assertEqual((done.returncode, done.stdout), (2, ""))
             self.assertIn(f"Did you mean {near}?", done.stderr)

@@ -144,8 +144,8 @@ TOPOLOGIES = {
     "inconclusive": Topology(
         "by turns TCP is rejected and dropped", _nat(tcp="alternate"), "inconclusive"),
     "direct": Topology(
-        "no router: the client is on the internet itself, and lets the port in", Rules(**OPEN), "open",
-        shape="direct"),
+        "no router: the client is on the internet itself, and lets the port in", Rules(**OPEN),
+        "open", shape="direct"),
     "direct-rejected": Topology(
         "no router; the client's own firewall rejects", Rules(**REJECTED), "rejected",
         shape="direct"),
