@@ -1,5 +1,5 @@
-"""`signpost check` in every topology: each verdict comes from a network that has that very fault, and
-is told by exit code, JSON and sentence alike."""
+"""`signpost check` in every topology: each verdict comes from a network that has that very fault,
+and is told by exit code, JSON and sentence alike."""
 
 import json
 import signal
@@ -9,7 +9,7 @@ import unittest
 
 from tests.nat.case import NatCase
 from tests.nat.natlab import PORT, URL
-from tests.nat.topology import CLIENT, CLIENT6, INDEX, INDEX6, OTHER, ROUTER, SECOND_WAN, WAN
+from tests.nat.topology import CLIENT, CLIENT6, INDEX, INDEX6, ROUTER, SECOND_WAN, WAN
 
 WAITS_S = 60
 
@@ -128,9 +128,10 @@ class TestMapping(CheckCase):
 
     def keeps(self, *words):
         process = subprocess.Popen(
-            [*self.lab.within("client"), "signpost", "check", "--port", str(PORT), "--map", "--json",
-             *words],
-            env=self.lab.environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            [*self.lab.within("client"), "signpost", "check", "--port", str(PORT), "--map",
+             "--json", *words],
+            env=self.lab.environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
