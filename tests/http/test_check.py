@@ -9,6 +9,7 @@ import select
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import unittest
 
@@ -238,7 +239,10 @@ class TestResults(CheckTests, IndexCase):
                         {"nonce": "00" * 15}, {"nonce": "00" * 17}, {"nonce": "AB" * 16},
                         {"nonce": "zz" * 16}, {"timeout": 0}, {"timeout": 5.1}, {"from": "mars"}):
             with self.subTest(members):
-                self.assertProblem(self.ask(**{"port": 50051, **members}), 400, "bad_request")
+                reply = self.ask(**{"port": 50051, **members})
+                self.assertProblem(reply, 400, "bad_request")
+                [member] = members
+                self.assertIn(f"`{member}`", reply["detail"])
 
     def test_check_with_a_bad_credential_is_refused(self):
         self.assertProblem(self.connect(token="short").post("/check", self.question(50051)), 401,
@@ -289,11 +293,11 @@ class TestIpv6(CheckTests, HttpCase):
 
 class TestStart(unittest.TestCase):
     def test_start_with_an_address_of_another_machine_fails(self):
-        ended = process.run("--listen", "127.0.0.1:0", "--db", ":memory:", "--check-from",
-                            "192.0.2.7")
-        self.assertNotEqual(ended.returncode, 0)
-        self.assertIn("192.0.2.7", ended.stderr)
-        self.assertIn("--check-from", ended.stderr)
+        with tempfile.TemporaryDirectory(prefix="signpost-test-") as folder:
+            ended = process.run("--listen", "127.0.0.1:0", "--db", os.path.join(folder, "db"),
+                                "--log-level", "error", "--check-from", "192.0.2.7")
+        self.assertEqual(ended.returncode, 1)
+        self.assertRegex(ended.stderr, r"\A[^\n]*--check-from[^\n]*192\.0\.2\.7[^\n]*\n\Z")
 
 
 class TestTargets(CheckTests, IndexCase):

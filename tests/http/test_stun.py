@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import struct
+import tempfile
 
 from tests.lib import index as process
 from tests.lib.case import HttpCase
@@ -128,7 +129,9 @@ class TestLimits(StunCase):
 
 class TestStart(StunCase):
     def refuses(self, *words):
-        done = process.run("--listen", "127.0.0.1:0", "--db", ":memory:", *words)
+        with tempfile.TemporaryDirectory(prefix="signpost-test-") as folder:
+            done = process.run("--listen", "127.0.0.1:0", "--db", os.path.join(folder, "db"),
+                               *words)
         self.assertNotEqual(done.returncode, 0)
         self.assertRegex(done.stderr.splitlines()[-1], "^signpostd: ")
         return done.returncode, done.stderr
