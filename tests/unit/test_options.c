@@ -115,6 +115,7 @@ static void test_options_nothing_given_has_defaults(void **state)
     assert_false(options.full_durability);
     assert_int_equal(options.trust_proxy_count, 0);
     assert_int_equal(options.cors_origin_count, 0);
+    assert_int_equal(options.stun_count, 0);
     assert_int_equal(options.stun_uri_count, 0);
     assert_int_equal(options.turn_uri_count, 0);
     assert_null(options.turn_secret_file);
@@ -150,6 +151,11 @@ static void assert_all_given(void)
     assert_int_equal(options.cors_origin_count, 2);
     assert_string_equal(options.cors_origin[0], "https://app.example");
     assert_string_equal(options.cors_origin[1], "http://[::1]:8080");
+    assert_int_equal(options.stun_count, 2);
+    assert_int_equal(options.stun[0].address.family, 4);
+    assert_int_equal(options.stun[0].port, 3478);
+    assert_int_equal(options.stun[1].address.family, 6);
+    assert_int_equal(options.stun[1].port, 0);
     assert_int_equal(options.stun_uri_count, 2);
     assert_string_equal(options.stun_uri[0], "stun:a.example");
     assert_string_equal(options.stun_uri[1], "stuns:[2001:db8::1]:5349");
@@ -185,14 +191,15 @@ static void test_options_each_as_two_arguments(void **state)
     assert_runs("--listen", "0.0.0.0:0", "--listen", "[2001:db8::1]:8080", "--db",
         "/var/lib/a b.db", "--open", "--durability", "full", "--trust-proxy", "10.0.0.0/8",
         "--trust-proxy", "fd00::1", "--cors-origin", "https://app.example", "--cors-origin",
-        "http://[::1]:8080", "--stun-uri", "stun:a.example", "--stun-uri",
-        "stuns:[2001:db8::1]:5349", "--turn-uri", "turn:a.example?transport=udp", "--turn-uri",
-        "turns:a.example:443?transport=tcp", "--turn-secret-file", "/etc/a b.secret",
-        "--check-private", "--check-from", "192.0.2.1", "--check-from", "2001:db8::1",
-        "--check-ports", "443", "--check-ports", "2000-65535", "--demo", "--rate", "2.5",
-        "--max-nodes", "1", "--max-nodes-per-address", "2", "--max-waiters", "3",
-        "--max-waiters-per-address", "4", "--max-connections", "5", "--max-connections-per-address",
-        "1000000000", "--log-format", "json", "--log-level", "debug", "--check-config");
+        "http://[::1]:8080", "--stun", "192.0.2.1:3478", "--stun", "[2001:db8::1]:0", "--stun-uri",
+        "stun:a.example", "--stun-uri", "stuns:[2001:db8::1]:5349", "--turn-uri",
+        "turn:a.example?transport=udp", "--turn-uri", "turns:a.example:443?transport=tcp",
+        "--turn-secret-file", "/etc/a b.secret", "--check-private", "--check-from", "192.0.2.1",
+        "--check-from", "2001:db8::1", "--check-ports", "443", "--check-ports", "2000-65535",
+        "--demo", "--rate", "2.5", "--max-nodes", "1", "--max-nodes-per-address", "2",
+        "--max-waiters", "3", "--max-waiters-per-address", "4", "--max-connections", "5",
+        "--max-connections-per-address", "1000000000", "--log-format", "json", "--log-level",
+        "debug", "--check-config");
     assert_all_given();
 }
 
@@ -202,14 +209,14 @@ static void test_options_each_with_equals_sign(void **state)
     assert_runs("--listen=0.0.0.0:0", "--listen=[2001:db8::1]:8080", "--db=/var/lib/a b.db",
         "--open=yes", "--durability=full", "--trust-proxy=10.0.0.0/8", "--trust-proxy=fd00::1",
         "--cors-origin=https://app.example", "--cors-origin=http://[::1]:8080",
-        "--stun-uri=stun:a.example", "--stun-uri=stuns:[2001:db8::1]:5349",
-        "--turn-uri=turn:a.example?transport=udp", "--turn-uri=turns:a.example:443?transport=tcp",
-        "--turn-secret-file=/etc/a b.secret", "--check-private=1", "--check-from=192.0.2.1",
-        "--check-from=2001:db8::1", "--check-ports=443", "--check-ports=2000-65535", "--demo=1",
-        "--rate=2.5", "--max-nodes=1", "--max-nodes-per-address=2", "--max-waiters=3",
-        "--max-waiters-per-address=4", "--max-connections=5",
-        "--max-connections-per-address=1000000000", "--log-format=json", "--log-level=debug",
-        "--check-config=1");
+        "--stun=192.0.2.1:3478", "--stun=[2001:db8::1]:0", "--stun-uri=stun:a.example",
+        "--stun-uri=stuns:[2001:db8::1]:5349", "--turn-uri=turn:a.example?transport=udp",
+        "--turn-uri=turns:a.example:443?transport=tcp", "--turn-secret-file=/etc/a b.secret",
+        "--check-private=1", "--check-from=192.0.2.1", "--check-from=2001:db8::1",
+        "--check-ports=443", "--check-ports=2000-65535", "--demo=1", "--rate=2.5", "--max-nodes=1",
+        "--max-nodes-per-address=2", "--max-waiters=3", "--max-waiters-per-address=4",
+        "--max-connections=5", "--max-connections-per-address=1000000000", "--log-format=json",
+        "--log-level=debug", "--check-config=1");
     assert_all_given();
 }
 
@@ -223,6 +230,7 @@ static void test_options_each_from_environment(void **state)
         {"SIGNPOST_DURABILITY", "full"},
         {"SIGNPOST_TRUST_PROXY", " 10.0.0.0/8 , fd00::1 "},
         {"SIGNPOST_CORS_ORIGIN", "https://app.example,http://[::1]:8080"},
+        {"SIGNPOST_STUN", "192.0.2.1:3478, [2001:db8::1]:0"},
         {"SIGNPOST_STUN_URI", "stun:a.example, stuns:[2001:db8::1]:5349"},
         {"SIGNPOST_TURN_URI", "turn:a.example?transport=udp,turns:a.example:443?transport=tcp"},
         {"SIGNPOST_TURN_SECRET_FILE", "/etc/a b.secret"},
@@ -566,12 +574,34 @@ static void test_options_turn_servers_and_secret_need_each_other(void **state)
     assert_wrong("--turn-secret-file needs --turn-uri: the TURN servers that the secret is for",
         "--turn-secret-file", "secret", "--stun-uri", "stun:a.example");
     assert_wrong("--turn-secret-file: \"\" is not a file name", "--turn-secret-file=");
+    setenv("SIGNPOST_TURN_SECRET_FILE", "secret", 1);
+    assert_runs("--turn-uri", "turn:a.example");
+    assert_string_equal(options.turn_secret_file, "secret");
+}
+
+static void test_options_wrong_stun_is_named(void **state)
+{
+    static const char *const wrong[] = {"", "3478", ":3478", "127.0.0.1",
+        "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "[::1]", "::1:3478", "[::1]x3478",
+        "stun.example:3478", "127.1:3478", "[127.0.0.1]:3478", "[fe80::1%lo]:3478",
+        "127.0.0.1:3478,3479"};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char expected[160];
+        snprintf(expected, sizeof expected,
+            "--stun: \"%s\" is not an address of this machine and a port, as 203.0.113.1:3478",
+            wrong[i]);
+        assert_wrong(expected, "--stun", wrong[i]);
+    }
 }
 
 static void test_options_wrong_check_is_named(void **state)
 {
-    static const char *const wrong[] = {
-        "", "0", "65536", "1-65536", "2-1", "-5", "5-", "1-2-3", "x", "+5", "100000"};
+    static const char *const wrong[] = {"", "0", "65536", "1-65536", "2-1", "-5", "5-", "1-2-3",
+        "x", "+5", "100000", " 5", "5 ", "0-5", "5- 6", "5-+6", "0x50", "000443"};
+    static const char *const wrong_from[] = {"", "192.0.2.1:80", "[::1]", "192.0.2", "192.0.2.256",
+        "host.example", "fe80::1%lo", "192.0.2.1/32"};
     (void)state;
 
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -582,11 +612,15 @@ static void test_options_wrong_check_is_named(void **state)
             wrong[i]);
         assert_wrong(expected, "--check-ports", wrong[i]);
     }
-    assert_wrong("--check-from: \"192.0.2.1:80\" is not an address of this machine, without a port",
-        "--check-from=192.0.2.1:80");
-    setenv("SIGNPOST_TURN_SECRET_FILE", "secret", 1);
-    assert_runs("--turn-uri", "turn:a.example");
-    assert_string_equal(options.turn_secret_file, "secret");
+    for (size_t i = 0; i < sizeof wrong_from / sizeof *wrong_from; i++) {
+        char expected[160];
+        snprintf(expected, sizeof expected,
+            "--check-from: \"%s\" is not an address of this machine, without a port",
+            wrong_from[i]);
+        assert_wrong(expected, "--check-from", wrong_from[i]);
+    }
+    assert_wrong("--check-private: \"perhaps\" is not 1, true, yes, 0, false or no",
+        "--check-private=perhaps");
 }
 
 /* ---- help and version ---- */
@@ -624,11 +658,12 @@ static void test_options_help_names_each_option_once_and_aligned(void **state)
     (void)state;
     static const char *const names[] = {"--listen ADDR:PORT ", "--db FILE ", "--open ",
         "--durability normal|full ", "--trust-proxy CIDR ", "--cors-origin ORIGIN ",
-        "--stun-uri URI ", "--turn-uri URI ", "--turn-secret-file FILE ", "--check-private ",
-        "--check-from ADDR ", "--check-ports RANGE ", "--demo ", "--rate N ", "--max-nodes N ",
-        "--max-nodes-per-address N ", "--max-waiters N ", "--max-waiters-per-address N ",
-        "--max-connections N ", "--max-connections-per-address N ", "--log-format text|json ",
-        "--log-level LEVEL ", "--check-config ", "--version ", "--help "};
+        "--stun ADDR:PORT ", "--stun-uri URI ", "--turn-uri URI ", "--turn-secret-file FILE ",
+        "--check-private ", "--check-from ADDR ", "--check-ports RANGE ", "--demo ", "--rate N ",
+        "--max-nodes N ", "--max-nodes-per-address N ", "--max-waiters N ",
+        "--max-waiters-per-address N ", "--max-connections N ", "--max-connections-per-address N ",
+        "--log-format text|json ", "--log-level LEVEL ", "--check-config ", "--version ",
+        "--help "};
     const char *text = printed("--help", NULL);
     assert_ptr_equal(strstr(text, "usage: signpostd "), text);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -703,6 +738,7 @@ int main(void)
         OPTIONS_TEST(test_options_public_address_needs_open),
         OPTIONS_TEST(test_options_bad_uri_is_wrong),
         OPTIONS_TEST(test_options_turn_servers_and_secret_need_each_other),
+        OPTIONS_TEST(test_options_wrong_stun_is_named),
         OPTIONS_TEST(test_options_wrong_check_is_named),
         OPTIONS_TEST(test_options_version_prints_it),
         OPTIONS_TEST(test_options_help_names_each_option_once_and_aligned),

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -200,6 +201,123 @@ static void test_quota_hundred_and_twenty_a_minute_of_all(void **state)
     }
 }
 
+/* --- against a plain count ------------------------------------------------------------------- */
+
+#define STEPS 20000
+#define STRANGERS 12
+
+struct past {
+    int64_t at_ms;
+    uint64_t ticket;
+    uint32_t stranger;
+    uint16_t port;
+    bool udp, active;
+};
+
+static struct past history[STEPS];
+static size_t history_count;
+
+/* xorshift32: the same at each run. */
+static uint32_t chance(uint32_t below)
+{
+    static uint32_t seed = 11;
+
+    seed ^= seed << 13;
+    seed ^= seed >> 17;
+    seed ^= seed << 5;
+    return seed % below;
+}
+
+/* May this one begin at that time, as the limits are written down? */
+static bool may_begin(const struct past *one, int64_t at_ms)
+{
+    size_t minute = 0, hour = 0, all = 0, ports = 0;
+    bool seen[256] = {false};
+
+    for (size_t i = history_count; i-- > 0 && history[i].at_ms > at_ms - 3600000;) {
+        const struct past *past = &history[i];
+        bool in_minute = past->at_ms > at_ms - 60000;
+        all += in_minute;
+        if (past->stranger != one->stranger)
+            continue;
+        if (past->active && past->udp == one->udp)
+            return false;
+        minute += in_minute;
+        hour++;
+        ports += !seen[past->port % 256];
+        seen[past->port % 256] = true;
+    }
+    return minute < 20 && hour < 60 && all < 120 && (seen[one->port % 256] || ports < 8);
+}
+
+static bool is_busy(const struct past *one)
+{
+    for (size_t i = 0; i < history_count; i++)
+        if (history[i].active && history[i].stranger == one->stranger && history[i].udp == one->udp)
+            return true;
+    return false;
+}
+
+static void end_some(bool all)
+{
+    for (size_t i = history_count; i-- > 0;)
+        if (history[i].active &&
+            (all || history[i].at_ms + LIMIT_CHECK_MS <= now_ms || chance(2))) {
+            quota_end(quota, history[i].ticket);
+            history[i].active = false;
+        }
+}
+
+/* One in ten is of a home that has many addresses of a /56. */
+static struct quota_request a_request_of(const struct past *one)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    if (one->stranger)
+        snprintf(text, sizeof text, "9.0.0.%u", one->stranger);
+    else
+        snprintf(text, sizeof text, "2a00:0:0:12%02x::%x", chance(256), chance(65536));
+    struct quota_request request = a_request(text, one->port);
+    request.udp = one->udp;
+    return request;
+}
+
+static void test_quota_agrees_with_a_plain_count(void **state)
+{
+    int admitted = 0, refused = 0;
+    (void)state;
+
+    history_count = 0;
+    for (int step = 0; step < STEPS; step++) {
+        struct past one = {.stranger = chance(chance(3) ? 3 : STRANGERS),
+            .port = (uint16_t)(5000 + chance(chance(4) ? 6 : 12)),
+            .udp = chance(2)};
+        now_ms += chance(40) ? chance(900) : chance(1200000);
+        end_some(chance(3) > 0);
+        bool expected = may_begin(&one, now_ms);
+        struct quota_request request = a_request_of(&one);
+        int error = quota_begin(quota, &request, now_ms, &one.ticket, &fault);
+        assert_int_equal(error, expected ? 0 : ERROR_CHECK_LIMITED);
+        if (!error) {
+            one.at_ms = now_ms;
+            one.active = true;
+            history[history_count++] = one;
+            admitted++;
+            continue;
+        }
+        refused++;
+        int64_t wait_ms = fault.retry_after_s * INT64_C(1000);
+        assert_true(wait_ms > 0);
+        /* So long is enough, and a second less is not. */
+        if (is_busy(&one))
+            continue;
+        assert_true(may_begin(&one, now_ms + wait_ms));
+        assert_false(may_begin(&one, now_ms + wait_ms - 1000));
+    }
+    assert_true(admitted > STEPS / 20);
+    assert_true(refused > STEPS / 20);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -213,6 +331,7 @@ int main(void)
         TEST(test_quota_nonce_is_taken_once_of_anyone),
         TEST(test_quota_refused_counts_for_nothing),
         TEST(test_quota_hundred_and_twenty_a_minute_of_all),
+        TEST(test_quota_agrees_with_a_plain_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,6 +22,16 @@ static const uint8_t vector[] = {0x00, 0x01, 0x00, 0x58, 0x21, 0x12, 0xa4, 0x42,
     0xb5, 0xb2, 0xd3, 0xf2, 0x49, 0xc1, 0xb5, 0x71, 0xa2, 0x80, 0x28, 0x00, 0x04, 0xe5, 0x7a, 0x3b,
     0xcf};
 
+/* RFC 5769, 2.4: with USERNAME, NONCE, REALM, MESSAGE-INTEGRITY and no FINGERPRINT */
+static const uint8_t long_term[] = {0x00, 0x01, 0x00, 0x60, 0x21, 0x12, 0xa4, 0x42, 0x78, 0xad,
+    0x34, 0x33, 0xc6, 0xad, 0x72, 0xc0, 0x29, 0xda, 0x41, 0x2e, 0x00, 0x06, 0x00, 0x12, 0xe3, 0x83,
+    0x9e, 0xe3, 0x83, 0x88, 0xe3, 0x83, 0xaa, 0xe3, 0x83, 0x83, 0xe3, 0x82, 0xaf, 0xe3, 0x82, 0xb9,
+    0x00, 0x00, 0x00, 0x15, 0x00, 0x1c, 0x66, 0x2f, 0x2f, 0x34, 0x39, 0x39, 0x6b, 0x39, 0x35, 0x34,
+    0x64, 0x36, 0x4f, 0x4c, 0x33, 0x34, 0x6f, 0x4c, 0x39, 0x46, 0x53, 0x54, 0x76, 0x79, 0x36, 0x34,
+    0x73, 0x41, 0x00, 0x14, 0x00, 0x0b, 0x65, 0x78, 0x61, 0x6d, 0x70, 0x6c, 0x65, 0x2e, 0x6f, 0x72,
+    0x67, 0x00, 0x00, 0x08, 0x00, 0x14, 0xf6, 0x70, 0x24, 0x65, 0x6d, 0xd6, 0x4a, 0x3e, 0x02, 0xb8,
+    0xe0, 0x71, 0x2e, 0x85, 0xc9, 0xa2, 0x8c, 0xa8, 0x96, 0x66};
+
 static const struct address ipv4 = {.family = 4, .bytes = {192, 0, 2, 1}};
 static const struct address ipv6 = {.family = 6,
     .bytes = {0x20, 0x01, 0x0d, 0xb8, 0x12, 0x34, 0x56, 0x78, 0x00, 0x11, 0x22, 0x33, 0x44, 0x55,
@@ -92,21 +102,87 @@ static void test_stun_request_of_the_rfc_is_told_what_is_not_understood(void **s
     assert_memory_equal(reply + 20, "\0\x09\0\x04\0\0\x04\x14\0\x0a\0\x02\0\x24\0\0", 16);
 }
 
+/* Its credentials count for nothing here. */
+static void test_stun_request_with_long_term_credentials_is_answered(void **state)
+{
+    uint8_t reply[STUN_REPLY_MAX];
+
+    (void)state;
+    assert_int_equal(stun_answer(long_term, sizeof long_term, &ipv4, PORT, reply), 32);
+    assert_memory_equal(reply, "\x01\x01\0\x0c", 4);
+    assert_memory_equal(reply + 4, long_term + 4, 16);
+}
+
+/* Type and length of an attribute: if they change, there may be no fingerprint left. */
+static bool is_head(size_t at)
+{
+    static const size_t heads[] = {20, 40, 48, 60, 76, 100};
+
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+        if (at >= heads[i] && at < heads[i] + 4)
+            return true;
+    return false;
+}
+
 static void test_stun_request_changed_on_its_way_is_not_answered(void **state)
 {
     uint8_t bytes[sizeof vector], reply[STUN_REPLY_MAX];
 
     (void)state;
-    for (size_t at = 0; at < sizeof vector; at++) {
-        bool is_head = (at >= 20 && at < 24) || (at >= 40 && at < 44) || (at >= 48 && at < 52) ||
-                       (at >= 60 && at < 64) || (at >= 76 && at < 80) || (at >= 100 && at < 104);
-        /* Types and lengths of attributes: what is left may be without a fingerprint. */
-        if (is_head)
-            continue;
+    for (size_t bit = 0; bit < 8 * sizeof vector; bit++) {
         memcpy(bytes, vector, sizeof bytes);
-        bytes[at] ^= 0x10;
-        assert_int_equal(stun_answer(bytes, sizeof bytes, &ipv4, PORT, reply), 0);
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        size_t length = stun_answer(bytes, sizeof bytes, &ipv4, PORT, reply);
+        if (!is_head(bit / 8))
+            assert_int_equal(length, 0);
+        else
+            assert_true(!length || (reply[0] == 1 && reply[1] == 0x11));
     }
+}
+
+/* Without a fingerprint only the head of the message tells; what comes back is of this request. */
+static void test_stun_request_without_fingerprint_is_known_by_its_head(void **state)
+{
+    uint8_t bytes[sizeof long_term], reply[STUN_REPLY_MAX];
+
+    (void)state;
+    for (size_t bit = 0; bit < 8 * sizeof long_term; bit++) {
+        memcpy(bytes, long_term, sizeof bytes);
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        size_t length = stun_answer(bytes, sizeof bytes, &ipv4, PORT, reply);
+        if (bit / 8 < 8)
+            assert_int_equal(length, 0);
+        else if (bit / 8 < 20)
+            assert_int_equal(length, 32);
+        if (length)
+            assert_memory_equal(reply + 4, bytes + 4, 16);
+    }
+}
+
+/* Nothing is written behind the reply that is announced, nor read behind what came. */
+static void test_stun_reply_keeps_to_its_size(void **state)
+{
+    const struct address *const sources[] = {&ipv4, &ipv6};
+
+    (void)state;
+    for (unsigned unknown = 0; unknown < 8; unknown++)
+        for (size_t i = 0; i < 2; i++) {
+            struct request request = bare();
+            uint8_t reply[2 * STUN_REPLY_MAX];
+            size_t named = unknown < 4 ? unknown : 4;
+            size_t expected = unknown ? 32 + (2 * named + 3) / 4 * 4 : i ? 44 : 32;
+            for (unsigned n = 0; n < unknown; n++)
+                add(&request, 0x0030 + n, n);
+            uint8_t *sent = malloc(request.size);
+            memcpy(sent, request.bytes, request.size);
+            memset(reply, 0x5a, sizeof reply);
+            size_t length = stun_answer(sent, request.size, sources[i], PORT, reply);
+            assert_int_equal(length, expected);
+            assert_int_equal(reply[3], length - 20);
+            for (size_t at = STUN_REPLY_MAX; at < sizeof reply; at++)
+                assert_int_equal(reply[at], 0x5a);
+            free(sent);
+        }
 }
 
 static void test_stun_credentials_are_passed_over(void **state)
@@ -198,7 +274,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stun_bare_request_is_answered_as_in_the_rfc),
         cmocka_unit_test(test_stun_request_of_the_rfc_is_told_what_is_not_understood),
+        cmocka_unit_test(test_stun_request_with_long_term_credentials_is_answered),
         cmocka_unit_test(test_stun_request_changed_on_its_way_is_not_answered),
+        cmocka_unit_test(test_stun_request_without_fingerprint_is_known_by_its_head),
+        cmocka_unit_test(test_stun_reply_keeps_to_its_size),
         cmocka_unit_test(test_stun_credentials_are_passed_over),
         cmocka_unit_test(test_stun_error_stays_small_however_much_is_unknown),
         cmocka_unit_test(test_stun_everything_else_is_silence),
