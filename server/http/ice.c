@@ -11,6 +11,12 @@ struct asked_host {
     uint8_t family;            /* 4 or 6: it is a literal; 0: a name */
 };
 
+/* Nothing, or a port. */
+static bool is_end_of_host(const char *rest)
+{
+    return !*rest || (*rest == ':' && !rest[1 + strspn(rest + 1, "0123456789")]);
+}
+
 /* The host of "HOST[:PORT]", if it is one: what a stranger has put there goes into a URI. */
 static void read_host(const char *header, struct asked_host *ret_host)
 {
@@ -22,7 +28,8 @@ static void read_host(const char *header, struct asked_host *ret_host)
     struct address address;
 
     *ret_host = (struct asked_host){.text = ""};
-    if (!length || length > HOST_CHARS || length > strlen(header))
+    if (!length || length > HOST_CHARS || length > strlen(header) ||
+        !is_end_of_host(header + length))
         return;
     memcpy(literal, header + bracket, length - 2 * bracket);
     literal[length - 2 * bracket] = '\0';

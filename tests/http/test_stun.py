@@ -142,6 +142,19 @@ class TestStart(StunCase):
         self.assertEqual(code, 1)
         self.assertIn("address already in use", text)
 
+    def test_second_port_in_use_is_told(self):
+        for first in range(20000, 20200):
+            with contextlib.suppress(OSError), socket.socket(type=socket.SOCK_DGRAM) as probe, \
+                    socket.socket(type=socket.SOCK_DGRAM) as taken:
+                probe.bind(("127.0.0.1", first))
+                taken.bind(("127.0.0.1", first + 1))
+                probe.close()
+                code, text = self.refuses("--stun", f"127.0.0.1:{first}")
+                self.assertEqual(code, 1)
+                self.assertIn(f"127.0.0.1:{first + 1}: address already in use", text)
+                return
+        self.fail("no two ports that are free")
+
     def test_wildcard_is_refused_with_the_reason(self):
         for address in ("0.0.0.0:3478", "[::]:3478"):
             self.assertIn("name one address", self.refuses("--stun", address)[1])
@@ -182,14 +195,33 @@ class TestIce(StunCase):
 
 
 class TestHosts(StunCase):
-    def test_host_that_is_none_names_the_address(self):
+    """A public index answers whatever Host there is; only what is a host gets into a URI."""
+
+    def setUp(self):
+        super().setUp()
         self.start("--stun", "127.0.0.1:0", "--open")
-        port = re.search(r"ports=(\d+)", self.index.log())[1]
-        for host in ('a"b', "a b", "user@host", "[::1", "[x]", "a/b", "x" * 300, "h\\o"):
+        self.stun_port = re.search(r"ports=(\d+)", self.index.log())[1]
+
+    def servers(self, host):
+        with RawSocket(self.index) as link:
+            link.send(request_bytes("GET", "/ice", host=host))
+            reply = link.read_reply()
+        self.assertEqual(reply.status, 200, reply)
+        return reply.json()["iceServers"]
+
+    def assertNamed(self, host, name):
+        self.assertEqual(self.servers(host), [{"urls": [f"stun:{name}:{self.stun_port}"]}])
+
+    def test_host_is_the_name_in_the_uri(self):
+        for host, name in (("index.example", "index.example"), ("Index.Example:8080", None),
+                           ("10.0.0.1:80", "10.0.0.1"), ("a" * 253, "a" * 253)):
             with self.subTest(host=host):
-                with RawSocket(self.index) as link:
-                    link.send(request_bytes("GET", "/ice", host=host))
-                    reply = link.read_reply()
-                if reply.status == 200:
-                    self.assertEqual(reply.json()["iceServers"],
-                                     [{"urls": [f"stun:127.0.0.1:{port}"]}])
+                self.assertNamed(host, name or "Index.Example")
+
+    def test_host_that_is_none_names_the_address(self):
+        for host in ('a"b', "a b", "user@host", "user:pass@host", "host:80@evil", "[::1", "[x]",
+                     "[]", "]", "[::1]x", "[127.0.0.1]", "::1", "a:b:c", "a:80:80", "a:80x", ":80",
+                     "", "a/b", "a?b", "a#b", "a,b", "%41", "a_b", "h\\o", "\xe9", "x" * 254,
+                     "x" * 300, "a.example:80\tb"):
+            with self.subTest(host=host):
+                self.assertNamed(host, "127.0.0.1")

@@ -168,6 +168,19 @@ static void test_quota_nonce_is_taken_once_of_anyone(void **state)
     assert_int_equal(quota_begin(quota, &request, now_ms, &ticket, &fault), ERROR_NONCE_USED);
 }
 
+static void test_quota_nonce_is_remembered_for_an_hour(void **state)
+{
+    struct quota_request request = a_request("8.8.8.8", 5000);
+    (void)state;
+
+    assert_int_equal(quota_begin(quota, &request, now_ms, &ticket, &fault), 0);
+    quota_end(quota, ticket);
+    now_ms += 3600000 - 1;
+    assert_int_equal(quota_begin(quota, &request, now_ms, &ticket, &fault), ERROR_NONCE_USED);
+    now_ms += 1;
+    assert_int_equal(quota_begin(quota, &request, now_ms, &ticket, &fault), 0);
+}
+
 static void test_quota_refused_counts_for_nothing(void **state)
 {
     struct quota_request request = a_request("8.8.8.8", 5000);
@@ -329,6 +342,7 @@ int main(void)
         TEST(test_quota_one_of_a_protocol_at_a_time),
         TEST(test_quota_ipv6_counts_by_56),
         TEST(test_quota_nonce_is_taken_once_of_anyone),
+        TEST(test_quota_nonce_is_remembered_for_an_hour),
         TEST(test_quota_refused_counts_for_nothing),
         TEST(test_quota_hundred_and_twenty_a_minute_of_all),
         TEST(test_quota_agrees_with_a_plain_count),

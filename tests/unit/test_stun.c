@@ -140,6 +140,41 @@ static void test_stun_request_changed_on_its_way_is_not_answered(void **state)
     }
 }
 
+/* FINGERPRINT of all that stands before it (RFC 8489, 14.7), in a message that goes on after it. */
+static void add_fingerprint(struct request *request, size_t behind_it)
+{
+    size_t covered = request->size;
+    uint32_t crc = 0xFFFFFFFF;
+
+    add(request, 0x8028, 4);
+    request->bytes[3] = (uint8_t)(request->bytes[3] + behind_it);
+    for (size_t bit = 0; bit < 8 * covered; bit++) {
+        crc ^= (uint32_t)(request->bytes[bit / 8] >> bit % 8 & 1);
+        crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320 : 0);
+    }
+    crc = ~crc ^ 0x5354554E;
+    for (size_t i = 0; i < 4; i++)
+        request->bytes[covered + 4 + i] = (uint8_t)(crc >> 8 * (3 - i));
+}
+
+static void test_stun_fingerprint_is_right_and_comes_last(void **state)
+{
+    struct request request = bare();
+    uint8_t reply[STUN_REPLY_MAX];
+
+    (void)state;
+    add_fingerprint(&request, 0);
+    assert_int_equal(answer(&request, reply), 32);
+    request.bytes[27] ^= 1;
+    assert_int_equal(answer(&request, reply), 0);
+
+    request = bare();
+    add_fingerprint(&request, 8);
+    add(&request, 0x8022, 4);
+    assert_int_equal(request.bytes[3], 16);
+    assert_int_equal(answer(&request, reply), 0);
+}
+
 /* Without a fingerprint only the head of the message tells; what comes back is of this request. */
 static void test_stun_request_without_fingerprint_is_known_by_its_head(void **state)
 {
@@ -276,6 +311,7 @@ int main(void)
         cmocka_unit_test(test_stun_request_of_the_rfc_is_told_what_is_not_understood),
         cmocka_unit_test(test_stun_request_with_long_term_credentials_is_answered),
         cmocka_unit_test(test_stun_request_changed_on_its_way_is_not_answered),
+        cmocka_unit_test(test_stun_fingerprint_is_right_and_comes_last),
         cmocka_unit_test(test_stun_request_without_fingerprint_is_known_by_its_head),
         cmocka_unit_test(test_stun_reply_keeps_to_its_size),
         cmocka_unit_test(test_stun_credentials_are_passed_over),
