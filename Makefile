@@ -43,6 +43,8 @@ BENCH_SOURCES = $(filter-out $(CLIENT_BENCH_SOURCES),$(wildcard tests/bench/*.c)
 CLIENT_ALL_SOURCES = $(CLIENT_SOURCES) $(CLI_SOURCES) $(CLIENT_TEST_SOURCES) \
 	$(CLIENT_HELPER_SOURCES) $(CLIENT_BENCH_SOURCES) $(EXAMPLE_SOURCES)
 SOURCES = $(SERVER_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(BENCH_SOURCES)
+CLIENT_FUZZ_SOURCES = $(wildcard tests/fuzz/fuzz_client_*.c)
+FUZZ_SOURCES = $(filter-out $(CLIENT_FUZZ_SOURCES),$(wildcard tests/fuzz/fuzz_*.c))
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 GENERATED = $(BUILD)/generated/schema_sql.h
@@ -212,7 +214,7 @@ fuzz: ## install what is missing, and give each parser SECONDS=60 of what it sho
 	$(Q)for name in $(FUZZ_TARGETS); do echo "  FUZZ $$name"; found=$$(mktemp -d); \
 		$(FUZZ_BUILD)/$$name -max_total_time=$(SECONDS) -max_len=4096 -print_final_stats=1 \
 			-artifact_prefix=$(FUZZ_BUILD)/ "$$found" tests/fuzz/corpus/$$name 2>"$$found.log" \
-			|| { cat "$$found.log"; exit 1; }; \
+			|| { cat "$$found.log"; rm -rf "$$found" "$$found.log"; exit 1; }; \
 		grep number_of_executed_units "$$found.log"; rm -rf "$$found" "$$found.log"; done
 
 .SECONDEXPANSION:
@@ -232,8 +234,8 @@ bench: ## install what is missing, and measure: a script a question, in tests/be
 
 # --- linting ------------------------------------------------------------------------------------
 
-LINT_SOURCES = $(SOURCES)
-LINT_CLIENT_SOURCES = $(CLIENT_ALL_SOURCES)
+LINT_SOURCES = $(SOURCES) $(FUZZ_SOURCES)
+LINT_CLIENT_SOURCES = $(CLIENT_ALL_SOURCES) $(CLIENT_FUZZ_SOURCES)
 LINT_FILES = $(LINT_SOURCES) $(LINT_CLIENT_SOURCES) \
 	$(wildcard server/*.h server/*/*.h client/*.h client/*/*.h tests/*/*.h)
 
