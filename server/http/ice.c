@@ -46,14 +46,14 @@ static void write_own(
     struct text *out, const struct ice *ice, const struct asked_host *host, bool from_loopback)
 {
     bool covered[2] = {host->family == 6, host->family == 4}; /* that the name cannot lead to */
-    bool named = false;
+    unsigned named = 0; /* the port that stands behind the name already */
 
     for (size_t i = 0; i < ice->own_count; i++) {
         const struct ice_place *place = &ice->own[i];
         bool ipv6 = place->address.family == 6, by_name = *host->text && !covered[ipv6];
         char address[ADDRESS_TEXT_SIZE];
         covered[ipv6] = true;
-        if (by_name && named)
+        if (by_name && named == place->port)
             continue;
         if (!by_name && address_classify(&place->address) == ADDRESS_LOOPBACK && !from_loopback)
             continue;
@@ -64,7 +64,8 @@ static void write_own(
         else
             text_printf(out, ipv6 ? "\"stun:[%s]:%u\"" : "\"stun:%s:%u\"",
                 address_format(&place->address, address), (unsigned)place->port);
-        named |= by_name;
+        if (by_name)
+            named = place->port;
     }
 }
 

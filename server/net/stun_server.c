@@ -154,8 +154,9 @@ int stun_server_listen(struct stun_server *server, const struct address *address
         uint16_t wanted = port ? (uint16_t)(port + i) : 0;
         int error = open_socket(server, address, wanted, &ret_ports[i]);
         if (error)
-            return fault_set(ret_fault, ERROR_BAD_REQUEST, "cannot take STUN at %s%s%s:%u: %s",
-                ipv6 ? "[" : "", text, ipv6 ? "]" : "", (unsigned)wanted, uv_strerror(error));
+            return fault_set(ret_fault, ERROR_BAD_REQUEST,
+                "cannot take STUN at %s%s%s:%u: %s; give another with --stun", ipv6 ? "[" : "",
+                text, ipv6 ? "]" : "", (unsigned)wanted, uv_strerror(error));
     }
     return 0;
 }

@@ -184,6 +184,11 @@ class TestIce(StunCase):
         self.assertEqual(self.urls("127.0.0.1"),
                          [f"stun:127.0.0.1:{first}", f"stun:127.0.0.2:{second}"])
 
+    def test_name_leads_to_both_families(self):
+        [(first, _), (second, _)] = self.starts("127.0.0.1", "[::1]")
+        self.assertEqual(self.urls("localhost"),
+                         [f"stun:localhost:{first}", f"stun:localhost:{second}"])
+
     def test_other_family_than_that_of_a_literal_is_named_by_itself(self):
         [(first, _), (second, _)] = self.starts("127.0.0.1", "[::1]")
         self.assertEqual(self.urls("127.0.0.1"), [f"stun:127.0.0.1:{first}", f"stun:[::1]:{second}"])
