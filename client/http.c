@@ -371,31 +371,10 @@ static bool set_request(struct http_call *call, const struct http_request *reque
     return !failed && set_headers(call, request, has_body);
 }
 
-/* The bytes of the scheme and the slashes behind it; 0: it is neither http nor https. */
-static size_t scheme_size(const char *url)
-{
-    return strncasecmp(url, "http://", 7) == 0 ? 7 : strncasecmp(url, "https://", 8) == 0 ? 8 : 0;
-}
-
-bool http_is_base_url(const char *url)
-{
-    size_t scheme = scheme_size(url);
-
-    return scheme && url[scheme] && strlen(url) <= HTTP_URL_BYTES && !strpbrk(url, "?#");
-}
-
-const char *http_log_name(const char *url)
-{
-    const char *authority = url + scheme_size(url);
-    const char *end = memchr(authority, '@', strcspn(authority, "/"));
-
-    return end ? end + 1 : url;
-}
-
 /* A bearer that is no token would be a header of its own, or two. */
 static bool is_valid(const struct http_request *request)
 {
-    if (!scheme_size(request->url))
+    if (!http_scheme_size(request->url))
         return false;
     if (!request->bearer)
         return true;

@@ -39,4 +39,8 @@ struct http_call {
 void http_read(const struct http_call *call, struct http_reply *reply);
 void http_describe(const struct http_call *call, CURLcode code, struct http_reply *reply);
 
+/* http_url.c: the bytes of the scheme and the slashes behind it; 0: it is neither http nor https.
+ */
+size_t http_scheme_size(const char *url);
+
 #endif

@@ -147,24 +147,10 @@ static void on_closed(uv_handle_t *handle)
     handle_closed(handle->data);
 }
 
-static int listen_error(int error)
-{
-    switch (error) {
-    case 0: return 0;
-    case UV_ENOMEM:
-    case UV_ENOBUFS:
-    case UV_EMFILE:
-    case UV_ENFILE: return SIGNPOST_ERROR_NO_MEMORY;
-    case UV_EACCES: return SIGNPOST_ERROR_INVALID;
-    default: return SIGNPOST_ERROR_ADDRESS;
-    }
-}
-
 int answer_open(uv_loop_t *loop, enum nat_family family, uint16_t port, struct answer **ret_answer)
 {
     struct answer *answer = calloc(1, sizeof *answer);
     struct sockaddr_storage address;
-    unsigned flags = 0;
 
     if (!answer)
         return SIGNPOST_ERROR_NO_MEMORY;
@@ -175,18 +161,14 @@ int answer_open(uv_loop_t *loop, enum nat_family family, uint16_t port, struct a
     }
     answer->tcp.data = answer;
     answer->handles = 1;
-    if (family == NAT_IPV4) {
-        uv_ip4_addr("0.0.0.0", port, (struct sockaddr_in *)&address);
-    } else {
-        uv_ip6_addr("::", port, (struct sockaddr_in6 *)&address);
-        flags = UV_TCP_IPV6ONLY;
-    }
-    error = uv_tcp_bind(&answer->tcp, (const struct sockaddr *)&address, flags);
+    nat_any_address(family, port, &address);
+    error = uv_tcp_bind(
+        &answer->tcp, (const struct sockaddr *)&address, family == NAT_IPV6 ? UV_TCP_IPV6ONLY : 0);
     if (!error)
         error = uv_listen((uv_stream_t *)&answer->tcp, BACKLOG, on_guest);
     if (error) {
         uv_close((uv_handle_t *)&answer->tcp, on_closed);
-        return listen_error(error);
+        return nat_bind_error(error);
     }
     *ret_answer = answer;
     return 0;

@@ -109,6 +109,14 @@ void check_fail(struct signpost_check *check, int error, const char *format, ...
     judge_after(check, 0);
 }
 
+void check_fail_port(struct signpost_check *check)
+{
+    check_fail(check, SIGNPOST_ERROR_ADDRESS,
+        "this user may not listen on port %u: check as root, or without listening where your "
+        "program holds it",
+        (unsigned)check->evidence.port);
+}
+
 /* --- what is under way ----------------------------------------------------------------------- */
 
 static unsigned busy(const struct signpost_check *check)

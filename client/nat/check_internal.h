@@ -111,6 +111,8 @@ void check_published(struct signpost_check *check);
 void check_fail(struct signpost_check *check, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+void check_fail_port(struct signpost_check *check); /* this user may not listen there */
+
 /* --- check_ask.c: what the index is asked ---------------------------------------------------- */
 
 void ask_index(struct family_check *family); /* GET /ice of each URL until one answers */

@@ -91,10 +91,7 @@ void check_tcp(struct family_check *family)
     int error = check->evidence.no_listen ? 0 : listen_here(family);
 
     if (error == SIGNPOST_ERROR_INVALID) {
-        check_fail(check, SIGNPOST_ERROR_ADDRESS,
-            "this user may not listen on port %u: check as root, or without listening where your "
-            "program holds it",
-            (unsigned)port);
+        check_fail_port(check);
         return;
     }
     tcp->held = error == SIGNPOST_ERROR_ADDRESS;

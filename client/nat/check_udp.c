@@ -265,6 +265,10 @@ void check_udp(struct family_check *family)
     /* Where another program has the port, what STUN says of any other one holds for it too. */
     if (error == SIGNPOST_ERROR_ADDRESS)
         error = udp_open(check->loop, family->family, 0, &family->udp);
+    if (error == SIGNPOST_ERROR_INVALID) {
+        check_fail_port(check);
+        return;
+    }
     if (error) {
         check_fail(check, error, "no UDP socket: %s", signpost_strerror(error));
         return;

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #define NAT_ADDRESS_SIZE 46  /* as INET6_ADDRSTRLEN, with the NUL; "": none */
 #define NAT_ENDPOINT_SIZE 56 /* "203.0.113.7:50051", "[2001:db8::7]:50051", with the NUL */
@@ -32,5 +33,12 @@ enum nat_filtering {
     NAT_FILTERING_ADDRESS,         /* those of addresses that it has sent to */
     NAT_FILTERING_ADDRESS_AND_PORT /* those of addresses and ports that it has sent to */
 };
+
+/* All addresses of the family, at that port. */
+void nat_any_address(enum nat_family family, uint16_t port, struct sockaddr_storage *ret_address);
+
+/* What an error of libuv's means to who wants a port: SIGNPOST_ERROR_ADDRESS (another holds it),
+ * SIGNPOST_ERROR_INVALID (this user may not have it) or SIGNPOST_ERROR_NO_MEMORY; 0 for none. */
+int nat_bind_error(int error);
 
 #endif

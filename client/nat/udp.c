@@ -58,38 +58,20 @@ void udp_close(struct udp *udp)
     uv_close((uv_handle_t *)&udp->timer, on_closed);
 }
 
-static int bind_error(int error)
-{
-    switch (error) {
-    case 0: return 0;
-    case UV_ENOMEM:
-    case UV_ENOBUFS:
-    case UV_EMFILE:
-    case UV_ENFILE: return SIGNPOST_ERROR_NO_MEMORY;
-    case UV_EACCES: return SIGNPOST_ERROR_INVALID;
-    default: return SIGNPOST_ERROR_ADDRESS;
-    }
-}
-
 static int bind_socket(struct udp *udp, uint16_t port)
 {
     struct sockaddr_storage address;
     int length = sizeof address;
-    unsigned flags = 0;
 
-    if (udp->family == NAT_IPV4) {
-        uv_ip4_addr("0.0.0.0", port, (struct sockaddr_in *)&address);
-    } else {
-        uv_ip6_addr("::", port, (struct sockaddr_in6 *)&address);
-        flags = UV_UDP_IPV6ONLY;
-    }
-    int error = uv_udp_bind(&udp->socket, (const struct sockaddr *)&address, flags);
+    nat_any_address(udp->family, port, &address);
+    int error = uv_udp_bind(&udp->socket, (const struct sockaddr *)&address,
+        udp->family == NAT_IPV6 ? UV_UDP_IPV6ONLY : 0);
     if (!error)
         error = uv_udp_getsockname(&udp->socket, (struct sockaddr *)&address, &length);
     if (error)
-        return bind_error(error);
+        return nat_bind_error(error);
     udp->port = udp_port_of(&address);
-    return bind_error(uv_udp_recv_start(&udp->socket, allocate, on_datagram));
+    return nat_bind_error(uv_udp_recv_start(&udp->socket, allocate, on_datagram));
 }
 
 int udp_open(uv_loop_t *loop, enum nat_family family, uint16_t port, struct udp **ret_udp)

@@ -35,7 +35,8 @@ struct udp_behaviour {
 };
 
 /* Bound to `port` (0: one that is free) at all addresses of the family, for it alone.
- * SIGNPOST_ERROR_ADDRESS: the port is held by another; SIGNPOST_ERROR_NO_MEMORY. */
+ * SIGNPOST_ERROR_ADDRESS: the port is held by another; SIGNPOST_ERROR_INVALID: this user may not
+ * have it; SIGNPOST_ERROR_NO_MEMORY. */
 int udp_open(uv_loop_t *loop, enum nat_family family, uint16_t port, struct udp **ret_udp);
 uint16_t udp_port(const struct udp *udp);
 

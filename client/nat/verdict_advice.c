@@ -125,10 +125,14 @@ static const char *any_address(const struct scene *scene)
 
 static void advise_open(struct words *words, const struct scene *scene)
 {
-    bool public = facts_address(scene->family->observed) == ADDRESS_PUBLIC;
+    const char *observed = scene->family->observed;
+    bool public = facts_address(observed) == ADDRESS_PUBLIC;
+    bool loopback = !strcmp(observed, "127.0.0.1") || !strcmp(observed, "::1");
 
     words_add(words, "%s can %s %s by %s.",
-        public ? "Anyone on the internet" : "Whoever shares a network with the index",
+        public     ? "Anyone on the internet"
+        : loopback ? "Programs of this machine"
+                   : "Whoever shares a network with the index",
         scene->reason->protocol == NAT_UDP ? "send to" : "connect to", scene->place, scene->name);
     if (scene->reason->protocol == NAT_TCP && scene->reason->dial->result == DIAL_CONNECTED)
         words_add(words,
