@@ -317,12 +317,19 @@ static void test_listener_host_is_where_it_listens(void **state)
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct hall hall;
-        hall_open(state, &hall, cases[i].host);
-        assert_int_equal(takes(&hall, "127.0.0.1"), cases[i].first);
-        assert_int_equal(takes(&hall, "127.0.0.2"), cases[i].second);
-        assert_int_equal(takes(&hall, "::1"), cases[i].ipv6);
-        hall_close(&hall);
+        bool as_expected = false;
+
+        /* Another process may have the same port at one of the other addresses: a few ports. */
+        for (unsigned try = 0; try < 4 && !as_expected; try++) {
+            struct hall hall;
+            hall_open(state, &hall, cases[i].host);
+            as_expected = takes(&hall, "127.0.0.1") == cases[i].first;
+            as_expected = takes(&hall, "127.0.0.2") == cases[i].second && as_expected;
+            as_expected = takes(&hall, "::1") == cases[i].ipv6 && as_expected;
+            hall_close(&hall);
+        }
+        if (!as_expected)
+            fail_msg("wrong addresses where the host is %s", cases[i].host ? cases[i].host : "none");
     }
 }
 
