@@ -46,6 +46,9 @@ static const struct option options_table[] = {
         .help = "Listen on this address and TCP port; port 0 is any free one. Repeatable."},
     {"db", "FILE", value_read_text, FIELD(db), .standard = "signpost.db", .expected = "a file name",
         .help = "The database; it is made where there is none."},
+    {"keys", "FILE", value_read_text, FIELD(keys), .expected = "a file name",
+        .help = "Let in only who has a join key that is in this file: a line for each, as "
+                "`signpost key new NETWORK` prints it. Read again on SIGHUP."},
     {"open", FLAG, FIELD(open),
         .help = "Let anyone register, also when listening on other addresses than loopback."},
     {"durability", "normal|full", value_read_durability, FIELD(full_durability),
@@ -90,8 +93,16 @@ static const struct option options_table[] = {
         .expected = "a number from 0 (no limit) to " QUOTE_MACRO(VALUE_RATE_MAX),
         .help = "Requests a second of one address (IPv4 /32, IPv6 /56), with bursts of twice that; "
                 "0: no limit."},
+    {"rate-per-credential", "N", value_read_rate, FIELD(rate_per_credential),
+        .standard = QUOTE_MACRO(LIMIT_DEFAULT_RATE_PER_CREDENTIAL),
+        .expected = "a number from 0 (no limit) to " QUOTE_MACRO(VALUE_RATE_MAX),
+        .help = "Requests a second of one join key or node token, wherever they come from, with "
+                "bursts of twice that; 0: no limit."},
     {"max-nodes", COUNT, FIELD(max_nodes), .standard = QUOTE_MACRO(LIMIT_DEFAULT_NODES),
         .help = "Registered nodes in all; 0: no limit."},
+    {"max-nodes-per-network", COUNT, FIELD(max_nodes_per_network),
+        .standard = QUOTE_MACRO(LIMIT_DEFAULT_NODES_PER_NETWORK),
+        .help = "Registered nodes of one network; 0: no limit."},
     {"max-nodes-per-address", COUNT, FIELD(max_nodes_per_address),
         .standard = QUOTE_MACRO(LIMIT_DEFAULT_NODES_PER_ADDRESS),
         .help = "Registered nodes of one address; 0: no limit."},
@@ -393,7 +404,12 @@ static bool check_open(struct parse *parse)
 {
     const struct options *options = &parse->options;
 
-    for (size_t i = 0; i < options->listen_count && !options->open; i++) {
+    if (options->keys && options->open) {
+        fault_set(parse->fault, ERROR_BAD_REQUEST,
+            "--keys lets in only who has a key, --open lets in everyone: give one of the two");
+        return false;
+    }
+    for (size_t i = 0; i < options->listen_count && !options->open && !options->keys; i++) {
         const struct address *address = &options->listen[i].address;
         char text[ADDRESS_TEXT_SIZE];
         bool ipv6 = address->family == 6;
@@ -401,8 +417,7 @@ static bool check_open(struct parse *parse)
             continue;
         fault_set(parse->fault, ERROR_BAD_REQUEST,
             "%s%s%s:%u is not loopback: without join keys the index is open to anyone, so it "
-            "listens "
-            "on loopback only; give --open to allow it",
+            "listens on loopback only; give --keys, or --open to allow it",
             ipv6 ? "[" : "", address_format(address, text), ipv6 ? "]" : "",
             (unsigned)options->listen[i].port);
         return false;

@@ -25,6 +25,7 @@ struct options {
     struct listen_address listen[OPTIONS_LIST_MAX];
     size_t listen_count; /* never 0 after parsing */
     const char *db;
+    const char *keys; /* NULL: none, and the index is open */
     bool open;
     bool full_durability;
     struct address_range trust_proxy[OPTIONS_LIST_MAX];
@@ -44,8 +45,8 @@ struct options {
     struct port_range check_ports[OPTIONS_LIST_MAX];
     size_t check_ports_count; /* never 0 after parsing */
     bool demo;
-    double rate;
-    size_t max_nodes, max_nodes_per_address;
+    double rate, rate_per_credential;
+    size_t max_nodes, max_nodes_per_network, max_nodes_per_address;
     size_t max_waiters, max_waiters_per_address;
     size_t max_connections, max_connections_per_address;
     enum log_level log_level;

@@ -22,6 +22,10 @@
     1024 /* made by its nodes, the empty ones of the last hour too                                 \
           */
 
+/* join keys */
+#define LIMIT_KEYS 10000
+#define LIMIT_KEYS_FILE_BYTES (2 * 1024 * 1024)
+
 /* leases and polls */
 #define LIMIT_TTL_DEFAULT_S 30
 #define LIMIT_TTL_MIN_S 5
@@ -52,6 +56,8 @@
 #define LIMIT_MAIL_MESSAGES 100000  /* in all, those kept for retries included */
 #define LIMIT_MAIL_MESSAGES_PER_ADDRESS 6250   /* of these, from one address */
 #define LIMIT_MAIL_BYTES (256LL * 1024 * 1024) /* of bodies, in all, on disk */
+#define LIMIT_MAIL_MESSAGES_PER_NETWORK (LIMIT_MAIL_MESSAGES / 2)
+#define LIMIT_MAIL_BYTES_PER_NETWORK (LIMIT_MAIL_BYTES / 2)
 #define LIMIT_MAIL_DEFAULT_MESSAGES 100        /* in one reply */
 #define LIMIT_MAIL_MAX_MESSAGES 1000
 #define LIMIT_MESSAGE_TTL_MIN_S 1
@@ -93,16 +99,23 @@
 #define LIMIT_BODY_DEADLINE_MS 20000
 #define LIMIT_REPLY_DEADLINE_MS 60000
 #define LIMIT_IDLE_MS 75000  /* between two requests of one connection */
+#define LIMIT_SHED_LISTS_MS 100   /* passes this long: whole lists are turned away, */
+#define LIMIT_SHED_CHANGES_MS 200 /* then changes in them, */
+#define LIMIT_SHED_MAIL_MS 300    /* then messages, */
+#define LIMIT_SHED_LIFE_MS 400    /* and last what keeps a node registered */
+#define LIMIT_SHED_RETRY_S 2
 #define LIMIT_STOP_MS 3000   /* from SIGTERM to the last reply */
 #define LIMIT_SOURCES 131072 /* addresses counted one by one */
 
 /* defaults of options */
 #define LIMIT_DEFAULT_NODES 100000
+#define LIMIT_DEFAULT_NODES_PER_NETWORK 50000
 #define LIMIT_DEFAULT_NODES_PER_ADDRESS 256
 #define LIMIT_DEFAULT_WAITERS 20000
 #define LIMIT_DEFAULT_WAITERS_PER_ADDRESS 256
 #define LIMIT_DEFAULT_CONNECTIONS 25000
 #define LIMIT_DEFAULT_CONNECTIONS_PER_ADDRESS 512
 #define LIMIT_DEFAULT_RATE 50 /* requests a second; the burst is twice that */
+#define LIMIT_DEFAULT_RATE_PER_CREDENTIAL 200 /* likewise, of one join key or node token */
 
 #endif

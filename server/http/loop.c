@@ -50,6 +50,7 @@ struct http_loop {
     struct phase_list phases[HTTP_PHASES];
     size_t connections;
     int64_t next_keeping_ms;
+    struct load load;
     bool triggered;
     bool pumping;
     bool draining;
@@ -223,8 +224,10 @@ void http_loop_pump(struct http_loop *loop)
     keep_house(loop);
     for (int turn = 0; more && turn < PUMP_TURNS; turn++) {
         loop->triggered = false;
+        load_begin_pass(&loop->load, now_ms(loop));
         MHD_run(loop->daemon);
         bool again = loop->config.pass_done(loop->config.user);
+        load_end_pass(&loop->load, now_ms(loop));
         if (MHD_get_timeout(loop->daemon, &timeout_ms) != MHD_YES || timeout_ms > PUMP_AGAIN_MS)
             timeout_ms = PUMP_AGAIN_MS;
         more = again || loop->triggered || timeout_ms == 0;
@@ -243,6 +246,11 @@ static void on_events(uv_poll_t *events, int status, int ready)
     (void)status;
     (void)ready;
     http_loop_pump(events->data);
+}
+
+enum importance http_loop_least(const struct http_loop *loop)
+{
+    return load_least(&loop->load);
 }
 
 void http_loop_trigger(struct http_loop *loop)

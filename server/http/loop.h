@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "http/load.h"
 #include "net/address.h"
 #include "net/source.h"
 
@@ -65,6 +66,9 @@ int http_loop_listen(struct http_loop *loop, const struct address *address, uint
 
 /* Runs what is ready until nothing is. Never from inside a callback of libmicrohttpd. */
 void http_loop_pump(struct http_loop *loop);
+
+/* What is less important than this is turned away now. */
+enum importance http_loop_least(const struct http_loop *loop);
 
 /* A connection was resumed: the loop pumps before it sleeps. */
 void http_loop_trigger(struct http_loop *loop);

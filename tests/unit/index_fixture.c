@@ -192,7 +192,7 @@ struct caller fixture_keyed(const char *address, const char *network, bool is_op
     struct caller caller = fixture_stranger(address);
     caller.kind = CREDENTIAL_KEY;
     memset(caller.hash, is_operator ? 0xa5 : 0x5a, sizeof(caller.hash));
-    caller.key_network = network;
+    strcpy(caller.key_network, network);
     caller.key_operator = is_operator;
     return caller;
 }
