@@ -533,12 +533,16 @@ static void test_options_public_address_needs_open(void **state)
     (void)state;
 #define REASON                                                                                     \
     " is not loopback: without join keys the index is open to anyone, so it listens on loopback "  \
-    "only; give --open to allow it"
+    "only; give --keys, or --open to allow it"
     assert_wrong("0.0.0.0:7117" REASON, "--listen", "0.0.0.0:7117");
     assert_wrong("[::]:80" REASON, "--listen", "127.0.0.1:80", "--listen", "[::]:80");
     assert_wrong("192.168.1.2:80" REASON, "--listen=192.168.1.2:80", "--open=no");
     assert_runs("--listen=192.168.1.2:80", "--open");
     assert_true(options.open);
+    assert_runs("--listen=192.168.1.2:80", "--keys", "signpost.keys");
+    assert_string_equal(options.keys, "signpost.keys");
+    assert_wrong("--keys lets in only who has a key, --open lets in everyone: give one of the two",
+        "--keys=signpost.keys", "--open");
     assert_runs("--listen", "127.9.9.9:80", "--listen", "[::1]:80", "--listen", "localhost:80");
     assert_int_equal(options.listen_count, 3);
     setenv("SIGNPOST_LISTEN", "0.0.0.0:7117", 1);
