@@ -159,8 +159,7 @@ static int add(struct keys *keys, const struct key *key, struct fault *ret_fault
             "line %zu has the key of line %zu once more: remove one of them", key->line,
             same->line);
     if (keys->table.count == LIMIT_KEYS)
-        return fault_set(
-            ret_fault, ERROR_BAD_REQUEST, "it has more than %d keys", LIMIT_KEYS);
+        return fault_set(ret_fault, ERROR_BAD_REQUEST, "it has more than %d keys", LIMIT_KEYS);
     struct key *copy = malloc(sizeof *copy);
     if (copy)
         *copy = *key;
@@ -203,8 +202,7 @@ int keys_parse(const char *text, size_t size, struct keys **ret_keys, struct fau
     return 0;
 }
 
-int keys_read(
-    const char *path, struct keys **ret_keys, bool *ret_exposed, struct fault *ret_fault)
+int keys_read(const char *path, struct keys **ret_keys, bool *ret_exposed, struct fault *ret_fault)
 {
     char quoted[QUOTE_SIZE], *text = NULL;
     struct fault why;

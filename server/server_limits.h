@@ -58,7 +58,7 @@
 #define LIMIT_MAIL_BYTES (256LL * 1024 * 1024) /* of bodies, in all, on disk */
 #define LIMIT_MAIL_MESSAGES_PER_NETWORK (LIMIT_MAIL_MESSAGES / 2)
 #define LIMIT_MAIL_BYTES_PER_NETWORK (LIMIT_MAIL_BYTES / 2)
-#define LIMIT_MAIL_DEFAULT_MESSAGES 100        /* in one reply */
+#define LIMIT_MAIL_DEFAULT_MESSAGES 100 /* in one reply */
 #define LIMIT_MAIL_MAX_MESSAGES 1000
 #define LIMIT_MESSAGE_TTL_MIN_S 1
 #define LIMIT_MESSAGE_TTL_MAX_S 600
@@ -98,7 +98,7 @@
 #define LIMIT_HEADERS_DEADLINE_MS 10000 /* from connecting to the end of the headers */
 #define LIMIT_BODY_DEADLINE_MS 20000
 #define LIMIT_REPLY_DEADLINE_MS 60000
-#define LIMIT_IDLE_MS 75000  /* between two requests of one connection */
+#define LIMIT_IDLE_MS 75000       /* between two requests of one connection */
 #define LIMIT_SHED_LISTS_MS 100   /* passes this long: whole lists are turned away, */
 #define LIMIT_SHED_CHANGES_MS 200 /* then changes in them, */
 #define LIMIT_SHED_MAIL_MS 300    /* then messages, */
@@ -115,7 +115,7 @@
 #define LIMIT_DEFAULT_WAITERS_PER_ADDRESS 256
 #define LIMIT_DEFAULT_CONNECTIONS 25000
 #define LIMIT_DEFAULT_CONNECTIONS_PER_ADDRESS 512
-#define LIMIT_DEFAULT_RATE 50 /* requests a second; the burst is twice that */
+#define LIMIT_DEFAULT_RATE 50                 /* requests a second; the burst is twice that */
 #define LIMIT_DEFAULT_RATE_PER_CREDENTIAL 200 /* likewise, of one join key or node token */
 
 #endif

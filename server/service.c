@@ -370,7 +370,8 @@ static void announce(const struct service *service)
     const char *access = service->options.open   ? "everyone"
                          : service->options.keys ? "keys"
                                                  : "loopback";
-    log_event(LOG_INFO, "ready", "nodes", number, "db", service->options.db, "access", access, NULL);
+    log_event(
+        LOG_INFO, "ready", "nodes", number, "db", service->options.db, "access", access, NULL);
 }
 
 static void on_loaded(const struct fault *fault, void *user)
@@ -447,8 +448,7 @@ static int start(struct service *service, struct fault *ret_fault)
     return 0;
 }
 
-int service_run(
-    const struct options *options, struct service_files *files, struct fault *ret_fault)
+int service_run(const struct options *options, struct service_files *files, struct fault *ret_fault)
 {
     struct service service = {.options = *options, .asked = options, .files = files};
 

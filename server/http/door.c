@@ -295,8 +295,7 @@ static enum MHD_Result begin(
     int misled = find_caller(request, &misleading);
     if (!check_rate(request, &fault)) {
         if (!misled && !policy_check_host(policy, request->mhd, &fault) &&
-            !checks_run(request, path, method, &fault) &&
-            !check_credential_rate(request, &fault))
+            !checks_run(request, path, method, &fault) && !check_credential_rate(request, &fault))
             return MHD_YES;
         if (misled)
             fault = misleading;

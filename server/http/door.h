@@ -29,9 +29,9 @@ struct http_door_config {
     const struct clock *clock;
     struct index *index;
     struct sources *sources;
-    const struct pages *pages; /* borrowed until http_door_free() */
-    struct checker *checker;   /* likewise */
-    const struct keys *keys;   /* NULL: none, the index is open; see http_door_set_keys() */
+    const struct pages *pages;  /* borrowed until http_door_free() */
+    struct checker *checker;    /* likewise */
+    const struct keys *keys;    /* NULL: none, the index is open; see http_door_set_keys() */
     double rate_per_credential; /* requests a second of one join key or node token; 0: no limit */
     struct ice ice;
     struct http_policy policy;
@@ -82,8 +82,8 @@ struct request {
     const struct page *page; /* of a route that is one, else NULL */
     struct caller caller;
     struct bucket *bucket; /* of its credential, or NULL; only until the request is run */
-    uint16_t port;     /* of the caller; 0: not known */
-    struct json *json; /* of routes that read one */
+    uint16_t port;         /* of the caller; 0: not known */
+    struct json *json;     /* of routes that read one */
     struct poll_pieces pieces;
     struct meta_filter filters[LIMIT_FILTERS];
     size_t filter_count;

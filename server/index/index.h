@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define INDEX_NAME_SIZE (LIMIT_ID_CHARS + 1) /* of an id or a network, with its NUL */
-#define CURSOR_TEXT_SIZE 38 /* 16 hex digits, a dot, up to 20 digits, NUL */
+#define CURSOR_TEXT_SIZE 38                  /* 16 hex digits, a dot, up to 20 digits, NUL */
 
 /* A point in a network's or a mailbox's history: `<epoch>.<seq>`. */
 struct cursor {
@@ -95,7 +95,7 @@ struct caller {
     struct address address;
     bool exempt; /* a trusted proxy itself: not counted by address */
     enum credential_kind kind;
-    uint8_t hash[STORE_HASH_SIZE]; /* SHA-256 of the credential */
+    uint8_t hash[STORE_HASH_SIZE];     /* SHA-256 of the credential */
     char key_network[INDEX_NAME_SIZE]; /* where kind is CREDENTIAL_KEY: what it admits to */
     bool key_operator;
 };

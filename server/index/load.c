@@ -137,9 +137,8 @@ static void loaded_message(const struct store_message *row, void *user)
         message.expires_ms = latest_ms;
     if (message.forget_ms > latest_ms)
         message.forget_ms = latest_ms;
-    struct network *home =
-        table_find(&loading->networks, table_hash(&row->network, sizeof row->network),
-            same_network_number, &row->network);
+    struct network *home = table_find(&loading->networks,
+        table_hash(&row->network, sizeof row->network), same_network_number, &row->network);
     if (!mail_add(index, &message, home, box))
         loading_fail(loading, ERROR_NO_MEMORY);
     /* What is remembered for retries may outlive its node and network: their numbers stay taken. */

@@ -185,8 +185,7 @@ static int find_or_add_lease(struct index *index, const struct caller *caller,
 static void admit_by_token(
     const struct index *index, const struct register_request *request, struct caller *caller)
 {
-    if (caller->kind == CREDENTIAL_NONE && request->token &&
-        token_is_well_formed(request->token)) {
+    if (caller->kind == CREDENTIAL_NONE && request->token && token_is_well_formed(request->token)) {
         token_hash(request->token, LIMIT_TOKEN_CHARS, caller->hash);
         caller->kind = CREDENTIAL_TOKEN;
     }

@@ -37,7 +37,8 @@ static void explain(int error, struct fault *ret_fault)
         fault_set(ret_fault, error, "your lease ended while you waited: register again");
         ret_fault->action = "register";
     } else if (error == ERROR_BAD_KEY) {
-        fault_set(ret_fault, error, "the join key was withdrawn while you waited: ask for a new one");
+        fault_set(
+            ret_fault, error, "the join key was withdrawn while you waited: ask for a new one");
     } else if (error == ERROR_SUPERSEDED) {
         fault_set(ret_fault, error,
             "another read of this mailbox began after this one: only the newest waits");
