@@ -21,9 +21,19 @@ struct listen_address {
     uint16_t port; /* 0: any free one */
 };
 
+enum listen_scheme { LISTEN_AS_CAN_BE, LISTEN_HTTP, LISTEN_HTTPS };
+
+struct listen_http {
+    struct address address;
+    uint16_t port;             /* 0: any free one */
+    enum listen_scheme scheme; /* after parsing one of the other two */
+};
+
 struct options {
-    struct listen_address listen[OPTIONS_LIST_MAX];
-    size_t listen_count; /* never 0 after parsing */
+    struct listen_http listen[OPTIONS_LIST_MAX];
+    size_t listen_count;  /* never 0 after parsing */
+    const char *tls_cert; /* NULL: no HTTPS, and no tls_key; else both */
+    const char *tls_key;
     const char *db;
     const char *keys; /* NULL: none, and the index is open */
     bool open;

@@ -26,6 +26,10 @@
 #define LIMIT_KEYS 10000
 #define LIMIT_KEYS_FILE_BYTES (2 * 1024 * 1024)
 
+/* TLS */
+#define LIMIT_TLS_CHAIN 16          /* certificates in the file of one */
+#define LIMIT_TLS_FILE_BYTES 262144 /* of a certificate's or key's */
+
 /* leases and polls */
 #define LIMIT_TTL_DEFAULT_S 30
 #define LIMIT_TTL_MIN_S 5

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <uv.h>
 
 /* For what is no connection: files, epoll, listeners, dial-backs. */
@@ -147,6 +148,43 @@ static int read_keys(
     return error;
 }
 
+static struct tls_files tls_files(const struct options *options)
+{
+    return (struct tls_files){options->tls_cert, options->tls_key};
+}
+
+static void report_certificate(const struct options *options, const struct tls_facts *facts)
+{
+    char expires[32] = "";
+    time_t expires_s = (time_t)facts->expires_s;
+    struct tm date;
+
+    if (gmtime_r(&expires_s, &date))
+        strftime(expires, sizeof expires, "%Y-%m-%d", &date);
+    if (facts->expired)
+        log_event(LOG_WARN, "certificate_expired", "file", options->tls_cert, "on", expires,
+            "effect", "clients that check it refuse to connect", NULL);
+    else
+        log_event(LOG_INFO, "certificate", "file", options->tls_cert, "expires", expires, NULL);
+    if (facts->exposed)
+        warn_exposed(options->tls_key,
+            "everyone on this machine may read it, and then be taken for this index: chmod 600 it");
+}
+
+static int read_certificate(
+    const struct options *options, struct service_files *ret_files, struct fault *ret_fault)
+{
+    struct tls_files files = tls_files(options);
+    struct tls_facts facts = {0};
+
+    if (!options->tls_cert)
+        return 0;
+    int error = tls_new(&files, &ret_files->tls, &facts, ret_fault);
+    if (!error)
+        report_certificate(options, &facts);
+    return error;
+}
+
 static int read_turn_secret(
     const struct options *options, struct service_files *ret_files, struct fault *ret_fault)
 {
@@ -168,6 +206,8 @@ int service_read_files(
     *ret_files = (struct service_files){0};
     int error = read_keys(options, ret_files, ret_fault);
     if (!error)
+        error = read_certificate(options, ret_files, ret_fault);
+    if (!error)
         error = read_turn_secret(options, ret_files, ret_fault);
     if (error)
         service_free_files(ret_files);
@@ -177,6 +217,7 @@ int service_read_files(
 void service_free_files(struct service_files *files)
 {
     keys_free(files->keys);
+    tls_free(files->tls);
     *files = (struct service_files){0};
 }
 
@@ -211,6 +252,15 @@ static void on_reload(uv_signal_t *handle, int number)
             http_door_set_keys(service->door, fresh.keys);
             index_evict(service->index);
         }
+    }
+    if (service->files->tls) {
+        struct tls_files files = tls_files(&service->options);
+        struct tls_facts facts = {0};
+        int error =
+            tls_reload(service->files->tls, &files, clock_now_ms(&clock_system), &facts, &fault);
+        report_reload("certificate", error, &fault);
+        if (!error)
+            report_certificate(&service->options, &facts);
     }
     if (service->options.turn_secret_file) {
         int error = read_turn_secret(&service->options, &fresh, &fault);
@@ -276,6 +326,7 @@ static int open_door(struct service *service, struct fault *ret_fault)
         .sources = service->sources,
         .pages = service->pages,
         .checker = service->checker,
+        .tls = service->files->tls,
         .keys = service->files->keys,
         .rate_per_credential = options->rate_per_credential,
         .ice =
@@ -346,9 +397,9 @@ static int open_checker(struct service *service, struct fault *ret_fault)
 static int listen_all(struct service *service, struct fault *ret_fault)
 {
     for (size_t i = 0; i < service->options.listen_count; i++) {
-        struct listen_address *listen = &service->options.listen[i];
+        struct listen_http *listen = &service->options.listen[i];
         int error = http_loop_listen(http_door_loop(service->door), &listen->address, listen->port,
-            &listen->port, ret_fault);
+            listen->scheme == LISTEN_HTTPS, &listen->port, ret_fault);
         if (error)
             return error;
     }
@@ -361,10 +412,10 @@ static void announce(const struct service *service)
 
     announce_caps(service->asked, &service->options);
     for (size_t i = 0; i < service->options.listen_count; i++) {
-        const struct listen_address *listen = &service->options.listen[i];
+        const struct listen_http *listen = &service->options.listen[i];
         snprintf(number, sizeof number, "%u", listen->port);
         log_event(LOG_INFO, "listening", "address", address_format(&listen->address, address),
-            "port", number, NULL);
+            "port", number, "scheme", listen->scheme == LISTEN_HTTPS ? "https" : "http", NULL);
     }
     snprintf(number, sizeof number, "%zu", index_node_count(service->index));
     const char *access = service->options.open   ? "everyone"

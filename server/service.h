@@ -3,6 +3,7 @@
 #define SIGNPOST_SERVICE_H
 
 #include "error.h"
+#include "http/tls.h"
 #include "ice/turn.h"
 #include "keys.h"
 #include "options.h"
@@ -10,6 +11,7 @@
 /* What is read from the files that the options name: before the start, and again on SIGHUP. */
 struct service_files {
     struct keys *keys;                  /* NULL: none, the index is open */
+    struct tls *tls;                    /* NULL: no HTTPS */
     char turn_secret[TURN_SECRET_SIZE]; /* "": none */
 };
 

@@ -12,10 +12,11 @@
 
 typedef bool (*value_read)(const char *text, void *ret_value);
 
-bool value_read_listen(const char *text, void *ret_value);     /* struct listen_address */
-bool value_read_range(const char *text, void *ret_value);      /* struct address_range */
-bool value_read_address(const char *text, void *ret_value);    /* struct address */
-bool value_read_ports(const char *text, void *ret_value);      /* struct port_range */
+bool value_read_listen(const char *text, void *ret_value);      /* struct listen_address */
+bool value_read_listen_http(const char *text, void *ret_value); /* struct listen_http */
+bool value_read_range(const char *text, void *ret_value);       /* struct address_range */
+bool value_read_address(const char *text, void *ret_value);     /* struct address */
+bool value_read_ports(const char *text, void *ret_value);       /* struct port_range */
 bool value_read_text(const char *text, void *ret_value);       /* const char *: `text`, not empty */
 bool value_read_origin(const char *text, void *ret_value);     /* const char *: `text` */
 bool value_read_stun_uri(const char *text, void *ret_value);   /* const char *: `text` */

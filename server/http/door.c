@@ -289,7 +289,7 @@ static enum MHD_Result begin(
         return MHD_NO;
     http_connection_enter(request->connection, HTTP_BODY);
     if (checks_size(request, &fault)) {
-        http_answer_by_hand(request->connection->fd, &fault);
+        http_answer_by_hand(request->mhd, &fault);
         return MHD_NO;
     }
     int misled = find_caller(request, &misleading);
@@ -498,6 +498,7 @@ int http_door_new(
             .sources = config->sources,
             .max_connections = config->max_connections,
             .max_connections_per_address = config->max_connections_per_address,
+            .tls = config->tls,
             .exempt = on_exempt,
             .handle = on_request,
             .begin = on_begin,

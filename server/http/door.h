@@ -31,6 +31,7 @@ struct http_door_config {
     struct sources *sources;
     const struct pages *pages;  /* borrowed until http_door_free() */
     struct checker *checker;    /* likewise */
+    const struct tls *tls;      /* NULL: no HTTPS */
     const struct keys *keys;    /* NULL: none, the index is open; see http_door_set_keys() */
     double rate_per_credential; /* requests a second of one join key or node token; 0: no limit */
     struct ice ice;
