@@ -36,6 +36,9 @@ struct option {
     FIELD(name), .count = offsetof(struct options, name##_count),                                  \
                  .size = sizeof((struct options *)NULL)->name[0]
 #define FLAG .read = value_read_flag, .expected = "1, true, yes, 0, false or no"
+#define TIMEOUT                                                                                    \
+    "SECONDS", value_read_timeout,                                                                 \
+        .expected = "a whole number of seconds from 1 to " QUOTE_MACRO(LIMIT_TIMEOUT_MAX_S)
 #define COUNT                                                                                      \
     .metavar = "N", .read = value_read_count,                                                      \
     .expected = "a whole number from 0 (no limit) to " QUOTE_MACRO(VALUE_COUNT_MAX)
@@ -124,6 +127,12 @@ static const struct option options_table[] = {
     {"max-connections-per-address", COUNT, FIELD(max_connections_per_address),
         .standard = QUOTE_MACRO(LIMIT_DEFAULT_CONNECTIONS_PER_ADDRESS),
         .help = "TCP connections of one address; 0: no limit."},
+    {"headers-timeout", TIMEOUT, FIELD(headers_timeout_s),
+        .standard = QUOTE_MACRO(LIMIT_DEFAULT_HEADERS_TIMEOUT_S),
+        .help = "From connecting to the end of a request's headers, however they trickle."},
+    {"body-timeout", TIMEOUT, FIELD(body_timeout_s),
+        .standard = QUOTE_MACRO(LIMIT_DEFAULT_BODY_TIMEOUT_S),
+        .help = "From the end of the headers to the end of the body."},
     {"log-format", "text|json", value_read_format, FIELD(log_json), .standard = "text",
         .expected = "text or json", .help = "How a line of the log on stderr is written."},
     {"log-level", "LEVEL", value_read_level, FIELD(log_level), .standard = "info",

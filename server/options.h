@@ -59,6 +59,7 @@ struct options {
     size_t max_nodes, max_nodes_per_network, max_nodes_per_address;
     size_t max_waiters, max_waiters_per_address;
     size_t max_connections, max_connections_per_address;
+    int headers_timeout_s, body_timeout_s;
     enum log_level log_level;
     bool log_json;
     bool check_config; /* --check-config: parse, say so, exit 0 */

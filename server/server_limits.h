@@ -99,9 +99,8 @@
 #define LIMIT_LINK_CHARS 512   /* a longer link to the next page is left out */
 #define LIMIT_POLICY_CHARS 384 /* of a page's policy: the head of its reply must fit too */
 #define LIMIT_URL_CHARS 2048
-#define LIMIT_HEADERS_DEADLINE_MS 10000 /* from connecting to the end of the headers */
-#define LIMIT_BODY_DEADLINE_MS 20000
 #define LIMIT_REPLY_DEADLINE_MS 60000
+#define LIMIT_TIMEOUT_MAX_S 600   /* the longest that the deadlines below may be set to */
 #define LIMIT_IDLE_MS 75000       /* between two requests of one connection */
 #define LIMIT_SHED_LISTS_MS 100   /* passes this long: whole lists are turned away, */
 #define LIMIT_SHED_CHANGES_MS 200 /* then changes in them, */
@@ -112,6 +111,8 @@
 #define LIMIT_SOURCES 131072 /* addresses counted one by one */
 
 /* defaults of options */
+#define LIMIT_DEFAULT_HEADERS_TIMEOUT_S 10 /* from connecting to the end of the headers */
+#define LIMIT_DEFAULT_BODY_TIMEOUT_S 20
 #define LIMIT_DEFAULT_NODES 100000
 #define LIMIT_DEFAULT_NODES_PER_NETWORK 50000
 #define LIMIT_DEFAULT_NODES_PER_ADDRESS 256

@@ -326,6 +326,8 @@ static int open_door(struct service *service, struct fault *ret_fault)
         .sources = service->sources,
         .pages = service->pages,
         .checker = service->checker,
+        .headers_timeout_s = options->headers_timeout_s,
+        .body_timeout_s = options->body_timeout_s,
         .tls = service->files->tls,
         .keys = service->files->keys,
         .rate_per_credential = options->rate_per_credential,

@@ -165,6 +165,17 @@ bool value_read_rate(const char *text, void *ret_value)
     return true;
 }
 
+bool value_read_timeout(const char *text, void *ret_value)
+{
+    size_t digits = strspn(text, DIGITS);
+    unsigned long seconds = strtoul(text, NULL, 10);
+
+    if (!digits || digits > 4 || text[digits] || seconds < 1 || seconds > LIMIT_TIMEOUT_MAX_S)
+        return false;
+    *(int *)ret_value = (int)seconds;
+    return true;
+}
+
 /* `:port`, without leading zeros. */
 static bool is_origin_port(const char *text)
 {

@@ -23,6 +23,7 @@ bool value_read_stun_uri(const char *text, void *ret_value);   /* const char *: 
 bool value_read_turn_uri(const char *text, void *ret_value);   /* const char *: `text` */
 bool value_read_count(const char *text, void *ret_value);      /* size_t */
 bool value_read_rate(const char *text, void *ret_value);       /* double, of digits and a point */
+bool value_read_timeout(const char *text, void *ret_value);    /* int: seconds, from 1 */
 bool value_read_flag(const char *text, void *ret_value);       /* bool */
 bool value_read_durability(const char *text, void *ret_value); /* bool: full */
 bool value_read_format(const char *text, void *ret_value);     /* bool: JSON */

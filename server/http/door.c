@@ -498,6 +498,8 @@ int http_door_new(
             .sources = config->sources,
             .max_connections = config->max_connections,
             .max_connections_per_address = config->max_connections_per_address,
+            .headers_timeout_s = config->headers_timeout_s,
+            .body_timeout_s = config->body_timeout_s,
             .tls = config->tls,
             .exempt = on_exempt,
             .handle = on_request,

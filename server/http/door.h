@@ -29,8 +29,9 @@ struct http_door_config {
     const struct clock *clock;
     struct index *index;
     struct sources *sources;
-    const struct pages *pages;  /* borrowed until http_door_free() */
-    struct checker *checker;    /* likewise */
+    const struct pages *pages; /* borrowed until http_door_free() */
+    struct checker *checker;   /* likewise */
+    int headers_timeout_s, body_timeout_s;
     const struct tls *tls;      /* NULL: no HTTPS */
     const struct keys *keys;    /* NULL: none, the index is open; see http_door_set_keys() */
     double rate_per_credential; /* requests a second of one join key or node token; 0: no limit */

@@ -21,14 +21,6 @@
 #define TURNED_AWAY_RETRY_S 5
 #define CONNECTION_SLACK 64 /* our own limit must be met before libmicrohttpd's */
 
-static const int64_t phase_limits_ms[HTTP_PHASES] = {
-    [HTTP_HEADERS] = LIMIT_HEADERS_DEADLINE_MS,
-    [HTTP_BODY] = LIMIT_BODY_DEADLINE_MS,
-    [HTTP_RUNNING] = INT64_MAX,
-    [HTTP_REPLY] = LIMIT_REPLY_DEADLINE_MS,
-    [HTTP_IDLE] = LIMIT_IDLE_MS,
-};
-
 /* libmicrohttpd has a daemon for each. */
 enum scheme { SCHEME_HTTP, SCHEME_HTTPS, SCHEMES };
 
@@ -44,6 +36,7 @@ struct http_loop {
     uv_timer_t timer;
     struct listeners *listeners;
     struct phase_list phases[HTTP_PHASES];
+    int64_t phase_limits_ms[HTTP_PHASES];
     size_t connections;
     int64_t next_keeping_ms;
     struct load load;
@@ -157,9 +150,9 @@ static void cut_late(struct http_loop *loop)
 {
     for (int phase = 0; phase < HTTP_PHASES; phase++) {
         struct http_connection *next;
-        if (phase_limits_ms[phase] == INT64_MAX)
+        if (loop->phase_limits_ms[phase] == INT64_MAX)
             continue;
-        int64_t latest_ms = now_ms(loop) - phase_limits_ms[phase];
+        int64_t latest_ms = now_ms(loop) - loop->phase_limits_ms[phase];
         for (struct http_connection *at = loop->phases[phase].first;
              at && at->since_ms <= latest_ms; at = next) {
             next = at->next;
@@ -190,7 +183,7 @@ static void on_timer(uv_timer_t *timer)
 static bool has_deadlines(const struct http_loop *loop)
 {
     for (int phase = 0; phase < HTTP_PHASES; phase++)
-        if (loop->phases[phase].first && phase_limits_ms[phase] != INT64_MAX)
+        if (loop->phases[phase].first && loop->phase_limits_ms[phase] != INT64_MAX)
             return true;
     return listeners_pause(loop->listeners);
 }
@@ -405,6 +398,11 @@ int http_loop_new(
     if (!loop)
         return fault_set(ret_fault, ERROR_NO_MEMORY, "no memory for the HTTP loop");
     loop->config = *config;
+    loop->phase_limits_ms[HTTP_HEADERS] = config->headers_timeout_s * 1000LL;
+    loop->phase_limits_ms[HTTP_BODY] = config->body_timeout_s * 1000LL;
+    loop->phase_limits_ms[HTTP_RUNNING] = INT64_MAX;
+    loop->phase_limits_ms[HTTP_REPLY] = LIMIT_REPLY_DEADLINE_MS;
+    loop->phase_limits_ms[HTTP_IDLE] = LIMIT_IDLE_MS;
     loop->listeners = listeners_new(config->uv, on_accepted, on_all_accepted, loop);
     for (int scheme = 0; scheme < schemes; scheme++)
         loop->daemons[scheme] = start_daemon(loop, (enum scheme)scheme);

@@ -19,8 +19,7 @@
 struct http_loop;
 struct tls;
 
-/* What a connection is doing; each phase but HTTP_RUNNING has its deadline, from server_limits.h.
- */
+/* What a connection is doing; each phase but HTTP_RUNNING has its deadline. */
 enum http_phase {
     HTTP_HEADERS, /* connected, no request seen yet */
     HTTP_BODY,    /* headers are in, the body is not */
@@ -47,9 +46,10 @@ struct http_loop_config {
     uv_loop_t *uv;
     const struct clock *clock;
     struct sources *sources;
-    size_t max_connections;                                    /* 0: no limit */
-    size_t max_connections_per_address;                        /* 0: no limit */
-    const struct tls *tls;                                     /* NULL: HTTP only */
+    size_t max_connections;                /* 0: no limit */
+    size_t max_connections_per_address;    /* 0: no limit */
+    int headers_timeout_s, body_timeout_s; /* the other phases' are in server_limits.h */
+    const struct tls *tls;                 /* NULL: HTTP only */
     bool (*exempt)(const struct address *address, void *user); /* not counted by address */
     MHD_AccessHandlerCallback handle;
     void *(*begin)(void *user, const char *uri, struct MHD_Connection *mhd); /* makes con_cls */

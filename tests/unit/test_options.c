@@ -553,6 +553,24 @@ static void test_options_public_address_needs_open(void **state)
     assert_runs();
 }
 
+static void test_options_timeout_is_some_seconds(void **state)
+{
+    (void)state;
+    assert_runs();
+    assert_int_equal(options.headers_timeout_s, 10);
+    assert_int_equal(options.body_timeout_s, 20);
+    assert_runs("--headers-timeout=1", "--body-timeout", "600");
+    assert_int_equal(options.headers_timeout_s, 1);
+    assert_int_equal(options.body_timeout_s, 600);
+#define SECONDS " is not a whole number of seconds from 1 to 600"
+    assert_wrong("--body-timeout: \"0\"" SECONDS, "--body-timeout=0");
+    assert_wrong("--body-timeout: \"601\"" SECONDS, "--body-timeout=601");
+    assert_wrong("--body-timeout: \"1.5\"" SECONDS, "--body-timeout=1.5");
+    assert_wrong("--body-timeout: \"-1\"" SECONDS, "--body-timeout=-1");
+    assert_wrong("--body-timeout: \"10000000000000000000000\"" SECONDS,
+        "--body-timeout=10000000000000000000000");
+}
+
 static void test_options_scheme_of_a_listener(void **state)
 {
     (void)state;
@@ -767,6 +785,7 @@ int main(void)
         OPTIONS_TEST(test_options_bad_word_or_range_is_wrong),
         OPTIONS_TEST(test_options_bad_variable_is_named_as_such),
         OPTIONS_TEST(test_options_public_address_needs_open),
+        OPTIONS_TEST(test_options_timeout_is_some_seconds),
         OPTIONS_TEST(test_options_scheme_of_a_listener),
         OPTIONS_TEST(test_options_bad_uri_is_wrong),
         OPTIONS_TEST(test_options_turn_servers_and_secret_need_each_other),
