@@ -49,6 +49,8 @@ struct http_loop {
     struct listener *listeners;
     struct phase_list phases[HTTP_PHASES];
     size_t connections;
+    size_t held_bytes;   /* of all connections */
+    size_t cut_for_room; /* connections, since the last line in the log about it */
     int64_t next_keeping_ms;
     struct load load;
     bool triggered;
@@ -92,8 +94,15 @@ static void phase_join(struct http_connection *connection, enum http_phase phase
     list->last = connection;
 }
 
+static void set_held(struct http_connection *connection, size_t bytes)
+{
+    connection->loop->held_bytes += bytes - connection->held_bytes;
+    connection->held_bytes = bytes;
+}
+
 void http_connection_enter(struct http_connection *connection, enum http_phase phase)
 {
+    set_held(connection, 0);
     phase_leave(connection);
     phase_join(connection, phase);
     if (phase == HTTP_IDLE && connection->loop->draining)
@@ -140,6 +149,7 @@ static void connection_free(struct http_connection *connection)
 {
     struct http_loop *loop = connection->loop;
 
+    set_held(connection, 0);
     phase_leave(connection);
     if (connection->source) {
         connection->source->connections--;
@@ -177,6 +187,49 @@ static void cut_late(struct http_loop *loop)
     }
 }
 
+/* The one that has been sending its body or taking its reply for the longest, or NULL. */
+static struct http_connection *slowest(const struct http_loop *loop)
+{
+    struct http_connection *body = loop->phases[HTTP_BODY].first;
+    struct http_connection *reply = loop->phases[HTTP_REPLY].first;
+
+    if (!body || !reply)
+        return body ? body : reply;
+    return body->since_ms < reply->since_ms ? body : reply;
+}
+
+void http_connection_hold(struct http_connection *connection, size_t bytes)
+{
+    struct http_loop *loop = connection->loop;
+    struct http_connection *cut;
+
+    set_held(connection, bytes);
+    while (loop->held_bytes > LIMIT_HELD_BYTES && (cut = slowest(loop)) && cut != connection) {
+        shutdown(cut->fd, SHUT_RDWR);
+        /* Its memory goes when libmicrohttpd looks at it next, in this pass or in the one after. */
+        http_connection_enter(cut, HTTP_RUNNING);
+        loop->cut_for_room++;
+    }
+}
+
+size_t http_loop_held_bytes(const struct http_loop *loop)
+{
+    return loop->held_bytes;
+}
+
+static void report_cut(struct http_loop *loop)
+{
+    char count[24];
+
+    if (!loop->cut_for_room)
+        return;
+    snprintf(count, sizeof count, "%zu", loop->cut_for_room);
+    loop->cut_for_room = 0;
+    log_event(LOG_WARN, "slow_cut", "connections", count, "reason",
+        "bodies and replies under way take more memory than they may: the slowest were closed",
+        NULL);
+}
+
 /* --- the pump -------------------------------------------------------------------------------- */
 
 static void on_connectable(uv_poll_t *readable, int status, int events);
@@ -190,6 +243,7 @@ static void keep_house(struct http_loop *loop)
         return;
     loop->next_keeping_ms = now + PUMP_AGAIN_MS;
     cut_late(loop);
+    report_cut(loop);
     for (struct listener *listener = loop->listeners; listener; listener = listener->next)
         if (listener->paused) {
             listener->paused = false;
@@ -354,10 +408,14 @@ static int open_listener(const struct address *address, uint16_t port, int *ret_
     struct sockaddr_storage name;
     socklen_t name_size = address_to_sockaddr(address, port, &name);
     int on = 1;
+    int send_bytes = LIMIT_SEND_BUFFER_BYTES;
     int fd = socket(name.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         return errno;
+    /* Connections inherit it. Left to itself, the kernel takes megabytes of a reply that nobody
+     * reads. */
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof send_bytes);
     /* With IPV6_V6ONLY [::] and 0.0.0.0 can be given side by side, and mean what they say. */
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
         (name.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on)) ||
