@@ -96,7 +96,7 @@
 #define LIMIT_POLICY_CHARS 384 /* of a page's policy: the head of its reply must fit too */
 #define LIMIT_URL_CHARS 2048
 #define LIMIT_HELD_BYTES                                                                           \
-    (32 * 1024 * 1024) /* of bodies that arrive and replies that are sent: past it the slowest go  \
+    (16 * 1024 * 1024) /* of bodies that arrive and replies that are sent: past it the slowest go  \
                         */
 #define LIMIT_SMALL_PAGES_FROM_BYTES (LIMIT_HELD_BYTES / 4) /* of these; from here on a page ends */
 #define LIMIT_SMALL_PAGE_BYTES (64 * 1024)                  /* early past this */

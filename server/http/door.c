@@ -313,7 +313,8 @@ static enum MHD_Result begin(
         if (misled)
             fault = misleading;
     }
-    if (checks_can_drain(request)) {
+    /* Whoever leaves out the length means that a body follows, or hides one: it is not read. */
+    if (fault.error != ERROR_LENGTH_REQUIRED && checks_can_drain(request)) {
         request->refusal = malloc(sizeof fault);
         if (!request->refusal)
             return MHD_NO;
