@@ -51,6 +51,7 @@ static bool on_pass_done(void *user)
 {
     struct service *service = user;
 
+    index_answer_more(service->index);
     if (service->store && service->store->open_batch)
         service->store->f->flush(service->store);
     return service->store && service->store->open_batch;
@@ -456,6 +457,12 @@ static void start_handles(struct service *service)
     uv_signal_start(&service->sighup, on_reload, SIGHUP);
 }
 
+static bool on_has_room(void *user)
+{
+    const struct service *service = user;
+    return !service->door || http_door_has_room(service->door);
+}
+
 static int start(struct service *service, struct fault *ret_fault)
 {
     const struct options *options = &service->options;
@@ -467,6 +474,8 @@ static int start(struct service *service, struct fault *ret_fault)
         .open = !options->keys,
         .admits = on_admits,
         .admits_user = service,
+        .has_room = on_has_room,
+        .room_user = service,
         .undeliverable_body = codec_undeliverable_body,
     };
     int error =

@@ -38,6 +38,8 @@ struct http_loop {
     struct phase_list phases[HTTP_PHASES];
     int64_t phase_limits_ms[HTTP_PHASES];
     size_t connections;
+    size_t held_bytes;   /* of all connections */
+    size_t cut_for_room; /* connections, since the last line in the log about it */
     int64_t next_keeping_ms;
     struct load load;
     bool triggered;
@@ -81,8 +83,15 @@ static void phase_join(struct http_connection *connection, enum http_phase phase
     list->last = connection;
 }
 
+static void set_held(struct http_connection *connection, size_t bytes)
+{
+    connection->loop->held_bytes += bytes - connection->held_bytes;
+    connection->held_bytes = bytes;
+}
+
 void http_connection_enter(struct http_connection *connection, enum http_phase phase)
 {
+    set_held(connection, 0);
     phase_leave(connection);
     phase_join(connection, phase);
     if (phase == HTTP_IDLE && connection->loop->draining)
@@ -124,6 +133,7 @@ static void connection_free(struct http_connection *connection)
 {
     struct http_loop *loop = connection->loop;
 
+    set_held(connection, 0);
     phase_leave(connection);
     if (connection->source) {
         connection->source->connections--;
@@ -161,6 +171,49 @@ static void cut_late(struct http_loop *loop)
     }
 }
 
+/* The one that has been sending its body or taking its reply for the longest, or NULL. */
+static struct http_connection *slowest(const struct http_loop *loop)
+{
+    struct http_connection *body = loop->phases[HTTP_BODY].first;
+    struct http_connection *reply = loop->phases[HTTP_REPLY].first;
+
+    if (!body || !reply)
+        return body ? body : reply;
+    return body->since_ms < reply->since_ms ? body : reply;
+}
+
+void http_connection_hold(struct http_connection *connection, size_t bytes)
+{
+    struct http_loop *loop = connection->loop;
+    struct http_connection *cut;
+
+    set_held(connection, bytes);
+    while (loop->held_bytes > LIMIT_HELD_BYTES && (cut = slowest(loop)) && cut != connection) {
+        shutdown(cut->fd, SHUT_RDWR);
+        /* Its memory goes when libmicrohttpd looks at it next, in this pass or in the one after. */
+        http_connection_enter(cut, HTTP_RUNNING);
+        loop->cut_for_room++;
+    }
+}
+
+size_t http_loop_held_bytes(const struct http_loop *loop)
+{
+    return loop->held_bytes;
+}
+
+static void report_cut(struct http_loop *loop)
+{
+    char count[24];
+
+    if (!loop->cut_for_room)
+        return;
+    snprintf(count, sizeof count, "%zu", loop->cut_for_room);
+    loop->cut_for_room = 0;
+    log_event(LOG_WARN, "slow_cut", "connections", count, "reason",
+        "bodies and replies under way take more memory than they may: the slowest were closed",
+        NULL);
+}
+
 /* --- the pump -------------------------------------------------------------------------------- */
 
 /* Once a second, however busy the loop is. */
@@ -172,6 +225,7 @@ static void keep_house(struct http_loop *loop)
         return;
     loop->next_keeping_ms = now + PUMP_AGAIN_MS;
     cut_late(loop);
+    report_cut(loop);
     listeners_go_on(loop->listeners);
 }
 

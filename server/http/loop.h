@@ -40,6 +40,7 @@ struct http_connection {
     uint16_t port;
     int fd;
     bool tls;
+    size_t held_bytes; /* of the body that arrives, or the reply that is sent; see below */
 };
 
 struct http_loop_config {
@@ -79,6 +80,12 @@ bool http_loop_triggered(const struct http_loop *loop);
 
 struct http_connection *http_connection_of(struct MHD_Connection *mhd);
 void http_connection_enter(struct http_connection *connection, enum http_phase phase);
+
+/* So many bytes are in memory for what the connection sends or takes in its phase, until it enters
+ * another. Where that is too much in all (LIMIT_HELD_BYTES), those go that have been at it the
+ * longest: who sends or reads as fast as others do is not among them. */
+void http_connection_hold(struct http_connection *connection, size_t bytes);
+size_t http_loop_held_bytes(const struct http_loop *loop);
 
 /* A problem, written to the socket past libmicrohttpd: for what it has no room to answer. The text
  * is short enough for the socket's buffer. */
