@@ -44,7 +44,7 @@ CLIENT_ALL_SOURCES = $(CLIENT_SOURCES) $(CLI_SOURCES) $(CLIENT_TEST_SOURCES) \
 	$(CLIENT_HELPER_SOURCES) $(CLIENT_BENCH_SOURCES) $(EXAMPLE_SOURCES)
 SOURCES = $(SERVER_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(BENCH_SOURCES)
 CLIENT_FUZZ_SOURCES = $(wildcard tests/fuzz/fuzz_client_*.c)
-FUZZ_SOURCES = $(filter-out $(CLIENT_FUZZ_SOURCES),$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SOURCES = $(filter-out $(CLIENT_FUZZ_SOURCES),$(wildcard tests/fuzz/*.c))
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 GENERATED = $(BUILD)/generated/schema_sql.h
@@ -198,31 +198,44 @@ test-valgrind: ## install what is missing, and run the tests of the client under
 	@$(MAKE) --no-print-directory tests
 	@tests/run --build $(BUILD) --valgrind client
 
-# A target is tests/fuzz/fuzz_NAME.c with the corpus tests/fuzz/corpus/NAME, and a line here with
-# the sources that it needs; those of the client have names that begin with client_.
-FUZZ_SOURCES_stun = server/net/stun.c
-FUZZ_SOURCES_client_stun = client/nat/stun.c
-
+# A target is tests/fuzz/fuzz_NAME.c with the corpus tests/fuzz/corpus/NAME, and perhaps the
+# dictionary tests/fuzz/NAME.dict. It is linked with the index, or, where its NAME begins with
+# client_, with the client. Two run at a time.
 FUZZ_BUILD = $(BUILD)/fuzz
 FUZZ_TARGETS = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_COMPILE = clang -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+FUZZ_HELPERS = $(filter-out $(wildcard tests/fuzz/fuzz_*.c),$(wildcard tests/fuzz/*.c))
+FUZZ_FLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=all
+FUZZ_LINK = clang -g -fsanitize=fuzzer,address,undefined
 SECONDS = 60
+fuzz_objects = $(patsubst %.c,$(FUZZ_BUILD)/obj/%.o,$(1))
 
-fuzz: ## install what is missing, and give each parser SECONDS=60 of what it should not get
+fuzz: ## install what is missing, and fuzz for SECONDS=60 each (FUZZ_TARGETS="request codec")
 	@tests/setup build fuzz
 	@$(MAKE) --no-print-directory $(FUZZ_TARGETS:%=$(FUZZ_BUILD)/%)
-	$(Q)for name in $(FUZZ_TARGETS); do echo "  FUZZ $$name"; found=$$(mktemp -d); \
-		$(FUZZ_BUILD)/$$name -max_total_time=$(SECONDS) -max_len=4096 -print_final_stats=1 \
-			-artifact_prefix=$(FUZZ_BUILD)/ "$$found" tests/fuzz/corpus/$$name 2>"$$found.log" \
-			|| { cat "$$found.log"; rm -rf "$$found" "$$found.log"; exit 1; }; \
-		grep number_of_executed_units "$$found.log"; rm -rf "$$found" "$$found.log"; done
+	$(Q)printf '%s\n' $(FUZZ_TARGETS) | xargs -P2 -n1 tests/fuzz/run $(FUZZ_BUILD) $(SECONDS)
 
-.SECONDEXPANSION:
-$(FUZZ_BUILD)/%: tests/fuzz/fuzz_%.c $$(FUZZ_SOURCES_$$*) | $(GENERATED)
-	$(call say,FUZZ,$@)
+$(FUZZ_BUILD)/obj/client/%.o $(FUZZ_BUILD)/obj/tests/fuzz/fuzz_client_%.o: DEFINES = $(CLIENT_DEFINES)
+$(FUZZ_BUILD)/obj/%.o: %.c | toolchain $(GENERATED)
+	$(call say,FUZZ,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(FUZZ_COMPILE) $(if $(filter client_%,$*),$(CLIENT_DEFINES),$(DEFINES)) -o $@ \
-		$(filter %.c,$^) $(if $(filter client_%,$*),$(CLIENT_LIBS),$(LIBRARY_LIBS))
+	$(Q)clang $(FUZZ_FLAGS) $(DEFINES) $(LIBRARY_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(FUZZ_BUILD)/server.a: $(call fuzz_objects,$(FUZZ_HELPERS) $(filter-out server/main.c,$(SERVER_SOURCES)))
+$(FUZZ_BUILD)/client.a: $(call fuzz_objects,$(CLIENT_SOURCES))
+$(FUZZ_BUILD)/server.a $(FUZZ_BUILD)/client.a:
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(FUZZ_BUILD)/client_%: $(FUZZ_BUILD)/obj/tests/fuzz/fuzz_client_%.o $(FUZZ_BUILD)/client.a
+	$(Q)$(FUZZ_LINK) -o $@ $^ $(CLIENT_LIBS)
+
+$(FUZZ_BUILD)/%: $(FUZZ_BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_BUILD)/server.a
+	$(Q)$(FUZZ_LINK) -o $@ $^ $(LIBRARY_LIBS)
+
+$(FUZZ_BUILD)/obj/server/pages/files.o: $(PAGE_FILES)
+
+-include $(patsubst %.o,%.d,$(call fuzz_objects,$(FUZZ_HELPERS) $(SERVER_SOURCES) $(CLIENT_SOURCES) \
+	$(wildcard tests/fuzz/fuzz_*.c)))
 
 demo: all ## two peers meet over the index, with nothing but curl
 	@SIGNPOSTD=$(abspath $(BUILD)/signpostd) sh tests/e2e/demo.sh
