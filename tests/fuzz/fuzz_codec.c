@@ -5,18 +5,13 @@
  */
 #include "codec.h"
 #include "server_limits.h"
+#include "want.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-static void want(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static bool same(const char *one, const char *other)
 {

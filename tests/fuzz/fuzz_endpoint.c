@@ -5,6 +5,7 @@
  */
 #include "index/internal.h"
 #include "net/address.h"
+#include "want.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +14,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 static const struct address ipv4 = {4, {203, 0, 113, 7}};
 static const struct address ipv6 = {6, {0x20, 1, 0x0d, 0xb8, [15] = 7}};
-
-static void want(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void try_address(const char *text)
 {

@@ -1,6 +1,7 @@
 /* The command line, an argument a line: what is refused has a sentence, what is taken is within its
  * bounds. */
 #include "options.h"
+#include "want.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,12 +9,6 @@
 #define ARGUMENTS_MAX 100
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-static void want(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void check(const struct options *options)
 {

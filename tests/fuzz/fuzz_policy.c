@@ -4,6 +4,7 @@
  * are those here, so that nothing stands between.
  */
 #include "http/policy.h"
+#include "want.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,12 +40,6 @@ const char *MHD_lookup_connection_value(
         if (!strcasecmp(headers[i].name, name))
             return headers[i].value;
     return NULL;
-}
-
-static void want(bool holds)
-{
-    if (!holds)
-        abort();
 }
 
 static void read_headers(char *lines)

@@ -32,6 +32,7 @@ enum { BIT_LINK = 1, BITS_PEER = 6, BIT_ENDS = 8, BIT_HALVES = 16, BIT_TIME = 32
 
 struct link {
     int fd; /* -1: not open */
+    bool knows_token;
     struct text sent, heard;
 };
 
@@ -61,6 +62,15 @@ static void expand(
     }
 }
 
+/* Does the input itself have a token? The fuzzer may find one out by comparing. */
+static bool knows_token(const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < WORLD_NODES; i++)
+        if (memmem(bytes, size, world_tokens[i], strlen(world_tokens[i])))
+            return true;
+    return false;
+}
+
 static void hang_up(struct world *world, struct link *link)
 {
     if (link->fd < 0)
@@ -72,7 +82,8 @@ static void hang_up(struct world *world, struct link *link)
     if (link->heard.length) {
         bool heads = memmem(link->sent.bytes, link->sent.length, "HEAD", 4) != NULL;
         replies_check(link->heard.bytes, link->heard.length, heads);
-        replies_check_secrets(link->heard.bytes, link->heard.length);
+        if (!link->knows_token)
+            replies_check_secrets(link->heard.bytes, link->heard.length);
     }
     text_clear(&link->heard);
     text_clear(&link->sent);
@@ -108,7 +119,8 @@ static void play(struct world *world, struct link links[LINKS], const uint8_t *p
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-    struct link links[LINKS] = {{.fd = -1}, {.fd = -1}};
+    bool knows = knows_token(bytes, size);
+    struct link links[LINKS] = {{-1, knows, {0}, {0}}, {-1, knows, {0}, {0}}};
 
     if (size < 2)
         return 0;

@@ -4,6 +4,7 @@
 #include "log.h"
 #include "options.h"
 #include "values.h"
+#include "want.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -28,12 +29,6 @@ static const value_read readers[] = {value_read_listen, value_read_range, value_
     value_read_ports, value_read_text, value_read_origin, value_read_stun_uri, value_read_turn_uri,
     value_read_count, value_read_rate, value_read_flag, value_read_durability, value_read_format,
     value_read_level};
-
-static void want(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void check(value_read read, const union value *value, const char *text)
 {

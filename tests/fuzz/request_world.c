@@ -7,6 +7,7 @@
 #include "net/source.h"
 #include "pages/pages.h"
 #include "store/memory.h"
+#include "want.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -89,12 +90,6 @@ static int64_t read_wall(void *user)
 }
 
 /* --- running --------------------------------------------------------------------------------- */
-
-static void want(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static bool on_pass_done(void *user)
 {
