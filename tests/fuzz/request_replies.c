@@ -138,7 +138,22 @@ void replies_check(const char *bytes, size_t size, bool heads)
 
 /* --- secrets --------------------------------------------------------------------------------- */
 
-void replies_check_secrets(const char *bytes, size_t size)
+/* By itself and unseen: memmem() would tell the fuzzer what is looked for, which then would send
+ * it. */
+__attribute__((no_sanitize("coverage"))) static bool has(
+    const char *bytes, size_t size, const void *wanted, size_t length)
+{
+    for (size_t at = 0; at + length <= size; at++) {
+        size_t same = 0;
+        while (same < length && bytes[at + same] == ((const char *)wanted)[same])
+            same++;
+        if (same == length)
+            return true;
+    }
+    return false;
+}
+
+bool replies_tell_secrets(const char *bytes, size_t size)
 {
     for (size_t node = 0; node < WORLD_NODES; node++) {
         const char *token = world_tokens[node];
@@ -147,8 +162,9 @@ void replies_check_secrets(const char *bytes, size_t size)
         token_hash(token, strlen(token), hash);
         for (size_t i = 0; i < sizeof hash; i++)
             snprintf(hex + 2 * i, 3, "%02x", hash[i]);
-        if (memmem(bytes, size, token, strlen(token)) || memmem(bytes, size, hash, sizeof hash) ||
-            memmem(bytes, size, hex, strlen(hex)))
-            fail("a secret", bytes, bytes + size);
+        if (has(bytes, size, token, strlen(token)) || has(bytes, size, hash, sizeof hash) ||
+            has(bytes, size, hex, strlen(hex)))
+            return true;
     }
+    return false;
 }
