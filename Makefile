@@ -67,9 +67,13 @@ DEFINES = -std=gnu11 -D_GNU_SOURCE -Iserver -I$(BUILD)/generated
 
 ifeq ($(SAN),)
 CFLAGS = -O2 -g
-MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
-HARDENING = -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 \
-	$(if $(filter x86_64% i386% i486% i586% i686%,$(MACHINE)),-fcf-protection)
+# What this compiler, or this machine, does not have is left out.
+has_option = $(shell $(CC) -O2 -Werror $(1) -x c -c -o /dev/null /dev/null 2>/dev/null && echo '$(1)')
+# The C library warns where it takes 3 for 2.
+FORTIFY := $(shell echo '\#include <stdlib.h>' | \
+	$(CC) -O2 -Werror -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -x c -E - >/dev/null 2>&1 && echo 3 || echo 2)
+CODE_HARDENING := $(call has_option,-fcf-protection) $(call has_option,-fstack-clash-protection)
+HARDENING = -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(FORTIFY) $(CODE_HARDENING)
 else
 CFLAGS = -O1 -g
 HARDENING = -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -83,7 +87,8 @@ CLIENT_LIBS := $(shell $(PKG_CONFIG) --libs $(CLIENT_LIBRARIES) 2>/dev/null) -ln
 TEST_LIBS := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
 
 COMPILE = $(CC) $(DEFINES) $(CPPFLAGS) $(WARNINGS) $(HARDENING) $(PIC) $(LIBRARY_CFLAGS) $(CFLAGS)
-LINK = $(CC) $(CFLAGS) $(HARDENING) -pie -Wl,-z,relro,-z,now $(LDFLAGS)
+LINK_HARDENING = -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
+LINK = $(CC) $(CFLAGS) $(HARDENING) -pie $(LINK_HARDENING) $(LDFLAGS)
 
 Q = $(if $(V),,@)
 say = @printf '  %-4s %s\n' $(1) $(2)
@@ -113,7 +118,7 @@ $(BUILD)/libsignpost.a: $(call objects,$(CLIENT_SOURCES))
 $(BUILD)/libsignpost.so: $(call objects,$(CLIENT_SOURCES))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(HARDENING) -shared -Wl,-soname,libsignpost.so.$(SOVERSION) \
-		-Wl,-z,relro,-z,now $(if $(SAN),,-Wl,-z,defs) $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS)
+		$(LINK_HARDENING) $(if $(SAN),,-Wl,-z,defs) $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS)
 
 $(SERVER_ARCHIVE): $(call objects,$(filter-out server/main.c,$(SERVER_SOURCES)))
 $(HELPER_ARCHIVE): $(call objects,$(HELPER_SOURCES))
