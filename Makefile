@@ -257,7 +257,7 @@ LINT_CLIENT_SOURCES = $(CLIENT_ALL_SOURCES) $(CLIENT_FUZZ_SOURCES)
 LINT_FILES = $(LINT_SOURCES) $(LINT_CLIENT_SOURCES) \
 	$(wildcard server/*.h server/*/*.h client/*.h client/*/*.h tests/*/*.h)
 
-lint: lint-includes lint-format lint-cppcheck lint-tidy ## format, clang-tidy, cppcheck, includes
+lint: lint-includes lint-format lint-cppcheck lint-analyzer lint-tidy ## format, includes, cppcheck, clang-tidy, gcc -fanalyzer
 
 lint-includes:
 	$(call say,LINT,includes)
@@ -275,6 +275,14 @@ lint-cppcheck: $(GENERATED)
 	$(call say,LINT,cppcheck)
 	$(Q)$(CPPCHECK) -Iserver -I$(BUILD)/generated $(LINT_SOURCES)
 	$(if $(LINT_CLIENT_SOURCES),$(Q)$(CPPCHECK) -Iclient $(LINT_CLIENT_SOURCES))
+
+# Of the tests it knows too little: that a failed assertion of cmocka's does not return.
+lint-analyzer: $(GENERATED)
+	$(call say,LINT,gcc-analyzer)
+	$(Q)printf '%s\n' $(filter server/%,$(LINT_SOURCES)) | \
+		xargs -r -P2 -n1 tests/lint/analyze $(DEFINES) $(LIBRARY_CFLAGS)
+	$(Q)printf '%s\n' $(filter client/%,$(LINT_CLIENT_SOURCES)) | \
+		xargs -r -P2 -n1 tests/lint/analyze $(CLIENT_DEFINES)
 
 lint-tidy: $(GENERATED)
 	$(call say,LINT,clang-tidy)
@@ -316,4 +324,4 @@ help: ## this list
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
 .PHONY: all toolchain run examples setup test tests check test-valgrind fuzz demo bench lint lint-includes lint-format \
-	lint-cppcheck lint-tidy lint-selftest install clean help
+	lint-cppcheck lint-analyzer lint-tidy lint-selftest install clean help
