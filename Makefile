@@ -203,6 +203,16 @@ test-valgrind: ## install what is missing, and run the tests of the client under
 	@$(MAKE) --no-print-directory tests
 	@tests/run --build $(BUILD) --valgrind client
 
+# The server's own code as it is, without what hardening adds; what a test kills leaves no counts.
+COVERAGE_SUITES = unit store http
+COVERAGE_LEAST = 85
+coverage: ## install what is missing, and show which lines of the server COVERAGE_SUITES run
+	@tests/setup build $(COVERAGE_SUITES:%=suites:%)
+	$(Q)rm -f $$(find $(BUILD)/coverage -name '*.gcda' 2>/dev/null)
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage CFLAGS='-O0 -g --coverage' HARDENING= tests
+	@tests/run --build $(BUILD)/coverage $(COVERAGE_SUITES)
+	@tests/coverage $(BUILD)/coverage --least $(COVERAGE_LEAST)
+
 # A target is tests/fuzz/fuzz_NAME.c with the corpus tests/fuzz/corpus/NAME, and perhaps the
 # dictionary tests/fuzz/NAME.dict. It is linked with the index, or, where its NAME begins with
 # client_, with the client. Two run at a time.
@@ -323,5 +333,5 @@ help: ## this list
 
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
-.PHONY: all toolchain run examples setup test tests check test-valgrind fuzz demo bench lint lint-includes lint-format \
+.PHONY: all toolchain run examples setup test tests check test-valgrind coverage fuzz demo bench lint lint-includes lint-format \
 	lint-cppcheck lint-analyzer lint-tidy lint-selftest install clean help
