@@ -9,7 +9,7 @@ PKG_CONFIG = pkg-config
 SANITIZERS = address,undefined
 SUITES = everyday
 
-LIBRARIES = libmicrohttpd sqlite3 jansson libuv nettle
+LIBRARIES = libmicrohttpd sqlite3 jansson libuv nettle gnutls
 CLIENT_LIBRARIES = libcurl jansson libuv nettle miniupnpc
 
 # --- what there is ------------------------------------------------------------------------------

@@ -39,8 +39,10 @@
     X(RATE_LIMITED, "rate_limited", 429, "Too many requests")                                      \
     X(MAILBOX_FULL, "mailbox_full", 429, "The mailbox takes no more")                              \
     X(TOO_MANY_NODES, "too_many_nodes", 429, "Too many nodes of one address")                      \
+    X(NETWORK_FULL, "network_full", 429, "The network takes no more")                              \
     X(CHECK_LIMITED, "check_limited", 429, "Too many checks")                                      \
     X(INDEX_FULL, "index_full", 503, "The index takes no more")                                    \
+    X(OVERLOADED, "overloaded", 503, "The index is overloaded")                                    \
     X(STORE_FAILED, "store_failed", 503, "The store failed")                                       \
     X(NO_MEMORY, "no_memory", 503, "The index is out of memory")                                   \
     X(NOT_READY, "not_ready", 503, "The index is not ready")

@@ -24,13 +24,13 @@ int main(int argc, char **argv)
         fprintf(stderr, "signpostd: %s\n", fault.detail);
         return EXIT_USAGE;
     }
+    int status = 0;
     if (options.check_config) {
         puts("signpostd: the configuration is fine");
-        return 0;
-    }
-    if (service_run(&options, &files, &fault)) {
+    } else if (service_run(&options, &files, &fault)) {
         fprintf(stderr, "signpostd: %s\n", fault.detail);
-        return EXIT_RUNTIME;
+        status = EXIT_RUNTIME;
     }
-    return 0;
+    service_free_files(&files);
+    return status;
 }

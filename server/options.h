@@ -21,10 +21,21 @@ struct listen_address {
     uint16_t port; /* 0: any free one */
 };
 
+enum listen_scheme { LISTEN_AS_CAN_BE, LISTEN_HTTP, LISTEN_HTTPS };
+
+struct listen_http {
+    struct address address;
+    uint16_t port;             /* 0: any free one */
+    enum listen_scheme scheme; /* after parsing one of the other two */
+};
+
 struct options {
-    struct listen_address listen[OPTIONS_LIST_MAX];
-    size_t listen_count; /* never 0 after parsing */
+    struct listen_http listen[OPTIONS_LIST_MAX];
+    size_t listen_count;  /* never 0 after parsing */
+    const char *tls_cert; /* NULL: no HTTPS, and no tls_key; else both */
+    const char *tls_key;
     const char *db;
+    const char *keys; /* NULL: none, and the index is open */
     bool open;
     bool full_durability;
     struct address_range trust_proxy[OPTIONS_LIST_MAX];
@@ -44,10 +55,11 @@ struct options {
     struct port_range check_ports[OPTIONS_LIST_MAX];
     size_t check_ports_count; /* never 0 after parsing */
     bool demo;
-    double rate;
-    size_t max_nodes, max_nodes_per_address;
+    double rate, rate_per_credential;
+    size_t max_nodes, max_nodes_per_network, max_nodes_per_address;
     size_t max_waiters, max_waiters_per_address;
     size_t max_connections, max_connections_per_address;
+    int headers_timeout_s, body_timeout_s;
     enum log_level log_level;
     bool log_json;
     bool check_config; /* --check-config: parse, say so, exit 0 */

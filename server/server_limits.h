@@ -22,6 +22,14 @@
     1024 /* made by its nodes, the empty ones of the last hour too                                 \
           */
 
+/* join keys */
+#define LIMIT_KEYS 10000
+#define LIMIT_KEYS_FILE_BYTES (2 * 1024 * 1024)
+
+/* TLS */
+#define LIMIT_TLS_CHAIN 16          /* certificates in the file of one */
+#define LIMIT_TLS_FILE_BYTES 262144 /* of a certificate's or key's */
+
 /* leases and polls */
 #define LIMIT_TTL_DEFAULT_S 30
 #define LIMIT_TTL_MIN_S 5
@@ -52,7 +60,9 @@
 #define LIMIT_MAIL_MESSAGES 100000  /* in all, those kept for retries included */
 #define LIMIT_MAIL_MESSAGES_PER_ADDRESS 6250   /* of these, from one address */
 #define LIMIT_MAIL_BYTES (256LL * 1024 * 1024) /* of bodies, in all, on disk */
-#define LIMIT_MAIL_DEFAULT_MESSAGES 100        /* in one reply */
+#define LIMIT_MAIL_MESSAGES_PER_NETWORK (LIMIT_MAIL_MESSAGES / 2)
+#define LIMIT_MAIL_BYTES_PER_NETWORK (LIMIT_MAIL_BYTES / 2)
+#define LIMIT_MAIL_DEFAULT_MESSAGES 100 /* in one reply */
 #define LIMIT_MAIL_MAX_MESSAGES 1000
 #define LIMIT_MESSAGE_TTL_MIN_S 1
 #define LIMIT_MESSAGE_TTL_MAX_S 600
@@ -89,20 +99,28 @@
 #define LIMIT_LINK_CHARS 512   /* a longer link to the next page is left out */
 #define LIMIT_POLICY_CHARS 384 /* of a page's policy: the head of its reply must fit too */
 #define LIMIT_URL_CHARS 2048
-#define LIMIT_HEADERS_DEADLINE_MS 10000 /* from connecting to the end of the headers */
-#define LIMIT_BODY_DEADLINE_MS 20000
 #define LIMIT_REPLY_DEADLINE_MS 60000
-#define LIMIT_IDLE_MS 75000  /* between two requests of one connection */
+#define LIMIT_TIMEOUT_MAX_S 600   /* the longest that the deadlines below may be set to */
+#define LIMIT_IDLE_MS 75000       /* between two requests of one connection */
+#define LIMIT_SHED_LISTS_MS 100   /* passes this long: whole lists are turned away, */
+#define LIMIT_SHED_CHANGES_MS 200 /* then changes in them, */
+#define LIMIT_SHED_MAIL_MS 300    /* then messages, */
+#define LIMIT_SHED_LIFE_MS 400    /* and last what keeps a node registered */
+#define LIMIT_SHED_RETRY_S 2
 #define LIMIT_STOP_MS 3000   /* from SIGTERM to the last reply */
 #define LIMIT_SOURCES 131072 /* addresses counted one by one */
 
 /* defaults of options */
+#define LIMIT_DEFAULT_HEADERS_TIMEOUT_S 10 /* from connecting to the end of the headers */
+#define LIMIT_DEFAULT_BODY_TIMEOUT_S 20
 #define LIMIT_DEFAULT_NODES 100000
+#define LIMIT_DEFAULT_NODES_PER_NETWORK 50000
 #define LIMIT_DEFAULT_NODES_PER_ADDRESS 256
 #define LIMIT_DEFAULT_WAITERS 20000
 #define LIMIT_DEFAULT_WAITERS_PER_ADDRESS 256
 #define LIMIT_DEFAULT_CONNECTIONS 25000
 #define LIMIT_DEFAULT_CONNECTIONS_PER_ADDRESS 512
-#define LIMIT_DEFAULT_RATE 50 /* requests a second; the burst is twice that */
+#define LIMIT_DEFAULT_RATE 50                 /* requests a second; the burst is twice that */
+#define LIMIT_DEFAULT_RATE_PER_CREDENTIAL 200 /* likewise, of one join key or node token */
 
 #endif

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <uv.h>
 
 /* For what is no connection: files, epoll, listeners, dial-backs. */
@@ -24,12 +25,12 @@
 struct service {
     struct options options;
     const struct options *asked; /* before the system's limits */
-    const struct service_files *files;
+    struct service_files *files;
     uv_loop_t uv;
     uv_prepare_t settle;  /* nothing waits for a commit while the loop sleeps */
     uv_timer_t due;       /* the next thing that the index has to do */
     uv_timer_t stop_late; /* cuts a stop that takes too long */
-    uv_signal_t sigterm, sigint;
+    uv_signal_t sigterm, sigint, sighup;
     int64_t due_ms; /* what `due` is set to */
     struct store *store;
     struct sources *sources;
@@ -70,6 +71,7 @@ static void close_all(struct service *service)
     uv_close((uv_handle_t *)&service->stop_late, NULL);
     uv_close((uv_handle_t *)&service->sigterm, NULL);
     uv_close((uv_handle_t *)&service->sigint, NULL);
+    uv_close((uv_handle_t *)&service->sighup, NULL);
 }
 
 static void on_due(uv_timer_t *timer)
@@ -123,6 +125,149 @@ static void on_signal(uv_signal_t *handle, int number)
     checker_stop(service->checker);
     index_release(service->index);
     uv_timer_start(&service->stop_late, on_stop_late, LIMIT_STOP_MS, 0);
+}
+
+/* --- files ----------------------------------------------------------------------------------- */
+
+static void warn_exposed(const char *file, const char *reason)
+{
+    log_event(LOG_WARN, "secret_exposed", "file", file, "reason", reason, NULL);
+}
+
+static int read_keys(
+    const struct options *options, struct service_files *ret_files, struct fault *ret_fault)
+{
+    bool exposed = false;
+
+    if (!options->keys)
+        return 0;
+    int error = keys_read(options->keys, &ret_files->keys, &exposed, ret_fault);
+    if (!error && exposed)
+        warn_exposed(options->keys,
+            "everyone on this machine may read or change who is let in: chmod 600 it");
+    return error;
+}
+
+static struct tls_files tls_files(const struct options *options)
+{
+    return (struct tls_files){options->tls_cert, options->tls_key};
+}
+
+static void report_certificate(const struct options *options, const struct tls_facts *facts)
+{
+    char expires[32] = "";
+    time_t expires_s = (time_t)facts->expires_s;
+    struct tm date;
+
+    if (gmtime_r(&expires_s, &date))
+        strftime(expires, sizeof expires, "%Y-%m-%d", &date);
+    if (facts->expired)
+        log_event(LOG_WARN, "certificate_expired", "file", options->tls_cert, "on", expires,
+            "effect", "clients that check it refuse to connect", NULL);
+    else
+        log_event(LOG_INFO, "certificate", "file", options->tls_cert, "expires", expires, NULL);
+    if (facts->exposed)
+        warn_exposed(options->tls_key,
+            "everyone on this machine may read it, and then be taken for this index: chmod 600 it");
+}
+
+static int read_certificate(
+    const struct options *options, struct service_files *ret_files, struct fault *ret_fault)
+{
+    struct tls_files files = tls_files(options);
+    struct tls_facts facts = {0};
+
+    if (!options->tls_cert)
+        return 0;
+    int error = tls_new(&files, &ret_files->tls, &facts, ret_fault);
+    if (!error)
+        report_certificate(options, &facts);
+    return error;
+}
+
+static int read_turn_secret(
+    const struct options *options, struct service_files *ret_files, struct fault *ret_fault)
+{
+    const char *file = options->turn_secret_file;
+    bool exposed = false;
+
+    if (!file)
+        return 0;
+    int error = turn_secret_read(file, ret_files->turn_secret, &exposed, ret_fault);
+    if (!error && exposed)
+        warn_exposed(file,
+            "everyone on this machine may read it, and then make TURN credentials: chmod 600 it");
+    return error;
+}
+
+int service_read_files(
+    const struct options *options, struct service_files *ret_files, struct fault *ret_fault)
+{
+    *ret_files = (struct service_files){0};
+    int error = read_keys(options, ret_files, ret_fault);
+    if (!error)
+        error = read_certificate(options, ret_files, ret_fault);
+    if (!error)
+        error = read_turn_secret(options, ret_files, ret_fault);
+    if (error)
+        service_free_files(ret_files);
+    return error;
+}
+
+void service_free_files(struct service_files *files)
+{
+    keys_free(files->keys);
+    tls_free(files->tls);
+    *files = (struct service_files){0};
+}
+
+static void report_reload(const char *what, int error, const struct fault *fault)
+{
+    if (error)
+        log_event(LOG_ERROR, "reload_failed", "what", what, "reason", fault->detail, "effect",
+            "what was read before stays", NULL);
+    else
+        log_event(LOG_INFO, "reloaded", "what", what, NULL);
+}
+
+static bool on_admits(const uint8_t key_hash[STORE_HASH_SIZE], const char *network, void *user)
+{
+    struct service *service = user;
+    return keys_admit(service->files->keys, key_hash, network);
+}
+
+static void on_reload(uv_signal_t *handle, int number)
+{
+    struct service *service = handle->data;
+    struct service_files fresh = {0};
+    struct fault fault;
+
+    (void)number;
+    if (service->options.keys) {
+        int error = read_keys(&service->options, &fresh, &fault);
+        report_reload("keys", error, &fault);
+        if (!error) {
+            keys_free(service->files->keys);
+            service->files->keys = fresh.keys;
+            http_door_set_keys(service->door, fresh.keys);
+            index_evict(service->index);
+        }
+    }
+    if (service->files->tls) {
+        struct tls_files files = tls_files(&service->options);
+        struct tls_facts facts = {0};
+        int error =
+            tls_reload(service->files->tls, &files, clock_now_ms(&clock_system), &facts, &fault);
+        report_reload("certificate", error, &fault);
+        if (!error)
+            report_certificate(&service->options, &facts);
+    }
+    if (service->options.turn_secret_file) {
+        int error = read_turn_secret(&service->options, &fresh, &fault);
+        report_reload("TURN secret", error, &fault);
+        if (!error)
+            strcpy(service->files->turn_secret, fresh.turn_secret);
+    }
 }
 
 /* --- caps that the system sets --------------------------------------------------------------- */
@@ -181,6 +326,11 @@ static int open_door(struct service *service, struct fault *ret_fault)
         .sources = service->sources,
         .pages = service->pages,
         .checker = service->checker,
+        .headers_timeout_s = options->headers_timeout_s,
+        .body_timeout_s = options->body_timeout_s,
+        .tls = service->files->tls,
+        .keys = service->files->keys,
+        .rate_per_credential = options->rate_per_credential,
         .ice =
             {
                 .clock = &clock_system,
@@ -194,7 +344,7 @@ static int open_door(struct service *service, struct fault *ret_fault)
             },
         .policy =
             {
-                .loopback_only = !options->open && only_loopback(options),
+                .loopback_only = !options->open && !options->keys && only_loopback(options),
                 .trusted = options->trust_proxy,
                 .trusted_count = options->trust_proxy_count,
                 .origins = options->cors_origin,
@@ -249,9 +399,9 @@ static int open_checker(struct service *service, struct fault *ret_fault)
 static int listen_all(struct service *service, struct fault *ret_fault)
 {
     for (size_t i = 0; i < service->options.listen_count; i++) {
-        struct listen_address *listen = &service->options.listen[i];
+        struct listen_http *listen = &service->options.listen[i];
         int error = http_loop_listen(http_door_loop(service->door), &listen->address, listen->port,
-            &listen->port, ret_fault);
+            listen->scheme == LISTEN_HTTPS, &listen->port, ret_fault);
         if (error)
             return error;
     }
@@ -264,14 +414,17 @@ static void announce(const struct service *service)
 
     announce_caps(service->asked, &service->options);
     for (size_t i = 0; i < service->options.listen_count; i++) {
-        const struct listen_address *listen = &service->options.listen[i];
+        const struct listen_http *listen = &service->options.listen[i];
         snprintf(number, sizeof number, "%u", listen->port);
         log_event(LOG_INFO, "listening", "address", address_format(&listen->address, address),
-            "port", number, NULL);
+            "port", number, "scheme", listen->scheme == LISTEN_HTTPS ? "https" : "http", NULL);
     }
     snprintf(number, sizeof number, "%zu", index_node_count(service->index));
-    log_event(LOG_INFO, "ready", "nodes", number, "db", service->options.db, "access",
-        service->options.open ? "everyone" : "loopback", NULL);
+    const char *access = service->options.open   ? "everyone"
+                         : service->options.keys ? "keys"
+                                                 : "loopback";
+    log_event(
+        LOG_INFO, "ready", "nodes", number, "db", service->options.db, "access", access, NULL);
 }
 
 static void on_loaded(const struct fault *fault, void *user)
@@ -293,12 +446,14 @@ static void start_handles(struct service *service)
     uv_timer_init(&service->uv, &service->stop_late);
     uv_signal_init(&service->uv, &service->sigterm);
     uv_signal_init(&service->uv, &service->sigint);
+    uv_signal_init(&service->uv, &service->sighup);
     service->settle.data = service->due.data = service->stop_late.data = service;
-    service->sigterm.data = service->sigint.data = service;
+    service->sigterm.data = service->sigint.data = service->sighup.data = service;
     service->due_ms = INT64_MAX;
     uv_prepare_start(&service->settle, on_settle);
     uv_signal_start(&service->sigterm, on_signal, SIGTERM);
     uv_signal_start(&service->sigint, on_signal, SIGINT);
+    uv_signal_start(&service->sighup, on_reload, SIGHUP);
 }
 
 static int start(struct service *service, struct fault *ret_fault)
@@ -307,8 +462,11 @@ static int start(struct service *service, struct fault *ret_fault)
     struct index_config config = {
         .clock = &clock_system,
         .max_nodes = options->max_nodes,
+        .max_nodes_per_network = options->max_nodes_per_network,
         .max_nodes_per_address = options->max_nodes_per_address,
-        .open = true,
+        .open = !options->keys,
+        .admits = on_admits,
+        .admits_user = service,
         .undeliverable_body = codec_undeliverable_body,
     };
     int error =
@@ -343,25 +501,7 @@ static int start(struct service *service, struct fault *ret_fault)
     return 0;
 }
 
-int service_read_files(
-    const struct options *options, struct service_files *ret_files, struct fault *ret_fault)
-{
-    const char *file = options->turn_secret_file;
-    bool exposed = false;
-
-    *ret_files = (struct service_files){0};
-    if (!file)
-        return 0;
-    int error = turn_secret_read(file, ret_files->turn_secret, &exposed, ret_fault);
-    if (!error && exposed)
-        log_event(LOG_WARN, "secret_exposed", "file", file, "reason",
-            "everyone on this machine may read it, and then make TURN credentials: chmod 600 it",
-            NULL);
-    return error;
-}
-
-int service_run(
-    const struct options *options, const struct service_files *files, struct fault *ret_fault)
+int service_run(const struct options *options, struct service_files *files, struct fault *ret_fault)
 {
     struct service service = {.options = *options, .asked = options, .files = files};
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#define KEY_PREFIX "spk_"
 #define HEADER_OVERHEAD_BYTES 64 /* of libmicrohttpd for each header and argument, in its pool */
 
 struct count {
@@ -32,6 +33,30 @@ static int header_times(struct request *request, const char *name)
     return count.times;
 }
 
+static int read_key(struct request *request, const char *value, struct fault *ret_fault)
+{
+    const struct keys *keys = request_keys(request);
+    struct caller *caller = &request->caller;
+    struct key *key = NULL;
+
+    if (!keys)
+        return fault_set(ret_fault, ERROR_BAD_KEY,
+            "this index knows no such join key; it is open, so leave the key out");
+    if (token_is_well_formed(value + strlen(KEY_PREFIX))) {
+        token_hash(value, strlen(value), caller->hash);
+        key = keys_find(keys, caller->hash);
+    }
+    if (!key)
+        return fault_set(ret_fault, ERROR_BAD_KEY,
+            "this index knows no such join key: it was mistyped or withdrawn; ask the operator for "
+            "one");
+    caller->kind = CREDENTIAL_KEY;
+    caller->key_operator = key->is_operator;
+    strcpy(caller->key_network, key->network);
+    request->bucket = &key->bucket;
+    return 0;
+}
+
 /* `spk_` and 43 characters are a join key; 43 characters, whatever they are, a node token. */
 static int read_credential(struct request *request, struct fault *ret_fault)
 {
@@ -45,15 +70,45 @@ static int read_credential(struct request *request, struct fault *ret_fault)
         return fault_set(ret_fault, ERROR_BAD_CREDENTIAL,
             "Authorization must be `Bearer` and a join key or a node token");
     value += 7 + strspn(value + 7, " ");
-    if (!token_is_well_formed(value) && !strncmp(value, "spk_", 4))
-        return fault_set(ret_fault, ERROR_BAD_KEY,
-            "this index knows no such join key; it is open, so leave the key out");
+    if (!token_is_well_formed(value) && !strncmp(value, KEY_PREFIX, strlen(KEY_PREFIX)))
+        return read_key(request, value, ret_fault);
     if (!token_is_well_formed(value))
         return fault_set(ret_fault, ERROR_BAD_CREDENTIAL,
             "a node token is %d base64url characters; the one sent is not", LIMIT_TOKEN_CHARS);
     token_hash(value, LIMIT_TOKEN_CHARS, caller->hash);
     caller->kind = CREDENTIAL_TOKEN;
+    request->bucket = index_token_bucket(request_index(request), caller->hash);
     return 0;
+}
+
+/* Where there are keys, nothing but what is public is answered without a credential. That of a
+ * registration may be a token in its body. */
+static int check_credential(struct request *request, struct fault *ret_fault)
+{
+    int error = read_credential(request, ret_fault);
+
+    if (error || !request_keys(request) || request->caller.kind != CREDENTIAL_NONE ||
+        request->route->flags & (ROUTE_PUBLIC | ROUTE_BRINGS_TOKEN))
+        return error;
+    return fault_set(ret_fault, ERROR_NO_CREDENTIAL,
+        "this index has join keys: send one, or a node token, in Authorization: Bearer");
+}
+
+/* A busy index turns away what is least important first, before it costs anything. */
+static int check_load(struct request *request, struct fault *ret_fault)
+{
+    enum importance importance = request->route->importance;
+
+    if (importance == IMPORTANCE_LIST && request_query(request, "since"))
+        importance = IMPORTANCE_CHANGE;
+    if (importance >= http_loop_least(request->connection->loop))
+        return 0;
+    fault_set(ret_fault, ERROR_OVERLOADED,
+        "the index has more to do than it can, and turns away what is least urgent first: try "
+        "again");
+    ret_fault->retry_after_s = LIMIT_SHED_RETRY_S;
+    ret_fault->action = "retry";
+    return ERROR_OVERLOADED;
 }
 
 int checks_size(struct request *request, struct fault *ret_fault)
@@ -151,7 +206,9 @@ int checks_run(
     if (!error && !preflight)
         error = check_body(request, ret_fault);
     if (!error && !preflight)
-        error = read_credential(request, ret_fault);
+        error = check_credential(request, ret_fault);
+    if (!error && !preflight)
+        error = check_load(request, ret_fault);
     return error;
 }
 

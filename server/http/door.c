@@ -176,6 +176,11 @@ struct checker *request_checker(const struct request *request)
     return request->door->config.checker;
 }
 
+const struct keys *request_keys(const struct request *request)
+{
+    return request->door->config.keys;
+}
+
 struct index *request_index(const struct request *request)
 {
     return request->door->config.index;
@@ -205,6 +210,15 @@ static int find_caller(struct request *request, struct fault *ret_fault)
     return error;
 }
 
+static int fault_rate(struct fault *ret_fault, const char *whose, int64_t wait_ms)
+{
+    fault_set(ret_fault, ERROR_RATE_LIMITED,
+        "%s sends more requests than this index takes: wait, then send fewer", whose);
+    ret_fault->retry_after_s = (int)((wait_ms + 999) / 1000);
+    ret_fault->action = "retry";
+    return ERROR_RATE_LIMITED;
+}
+
 static int check_rate(struct request *request, struct fault *ret_fault)
 {
     struct http_door *door = request->door;
@@ -213,11 +227,21 @@ static int check_rate(struct request *request, struct fault *ret_fault)
     if (!request->source ||
         source_take(door->config.sources, request->source, door_now_ms(door), &wait_ms))
         return 0;
-    fault_set(ret_fault, ERROR_RATE_LIMITED,
-        "your address sends more requests than this index takes: wait, then send fewer");
-    ret_fault->retry_after_s = (int)((wait_ms + 999) / 1000);
-    ret_fault->action = "retry";
-    return ERROR_RATE_LIMITED;
+    return fault_rate(ret_fault, "your address", wait_ms);
+}
+
+/* Wherever its requests come from. */
+static int check_credential_rate(struct request *request, struct fault *ret_fault)
+{
+    struct http_door *door = request->door;
+    struct bucket *bucket = request->bucket;
+    int64_t wait_ms;
+
+    request->bucket = NULL; /* it may go while the request waits */
+    if (!bucket ||
+        bucket_take(door->config.rate_per_credential, bucket, door_now_ms(door), &wait_ms))
+        return 0;
+    return fault_rate(ret_fault, "your join key or node token", wait_ms);
 }
 
 static void preflight(struct request *request, const char *path)
@@ -265,13 +289,13 @@ static enum MHD_Result begin(
         return MHD_NO;
     http_connection_enter(request->connection, HTTP_BODY);
     if (checks_size(request, &fault)) {
-        http_answer_by_hand(request->connection->fd, &fault);
+        http_answer_by_hand(request->mhd, &fault);
         return MHD_NO;
     }
     int misled = find_caller(request, &misleading);
     if (!check_rate(request, &fault)) {
         if (!misled && !policy_check_host(policy, request->mhd, &fault) &&
-            !checks_run(request, path, method, &fault))
+            !checks_run(request, path, method, &fault) && !check_credential_rate(request, &fault))
             return MHD_YES;
         if (misled)
             fault = misleading;
@@ -474,6 +498,9 @@ int http_door_new(
             .sources = config->sources,
             .max_connections = config->max_connections,
             .max_connections_per_address = config->max_connections_per_address,
+            .headers_timeout_s = config->headers_timeout_s,
+            .body_timeout_s = config->body_timeout_s,
+            .tls = config->tls,
             .exempt = on_exempt,
             .handle = on_request,
             .begin = on_begin,
@@ -496,6 +523,11 @@ int http_door_new(
 struct http_loop *http_door_loop(struct http_door *door)
 {
     return door->loop;
+}
+
+void http_door_set_keys(struct http_door *door, const struct keys *keys)
+{
+    door->config.keys = keys;
 }
 
 void http_door_drain(struct http_door *door)

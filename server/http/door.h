@@ -12,6 +12,7 @@
 #include "http/wait.h"
 #include "ice/turn.h"
 #include "index/index.h"
+#include "keys.h"
 #include "pages/pages.h"
 #include "text.h"
 
@@ -30,6 +31,10 @@ struct http_door_config {
     struct sources *sources;
     const struct pages *pages; /* borrowed until http_door_free() */
     struct checker *checker;   /* likewise */
+    int headers_timeout_s, body_timeout_s;
+    const struct tls *tls;      /* NULL: no HTTPS */
+    const struct keys *keys;    /* NULL: none, the index is open; see http_door_set_keys() */
+    double rate_per_credential; /* requests a second of one join key or node token; 0: no limit */
     struct ice ice;
     struct http_policy policy;
     size_t max_connections, max_connections_per_address; /* 0: no limit */
@@ -41,6 +46,9 @@ struct http_door_config {
 int http_door_new(
     const struct http_door_config *config, struct http_door **ret_door, struct fault *ret_fault);
 struct http_loop *http_door_loop(struct http_door *door);
+
+/* The keys from now on; those before may go. */
+void http_door_set_keys(struct http_door *door, const struct keys *keys);
 
 /* From now on every reply says `Connection: close`; idle connections go, the others finish. */
 void http_door_drain(struct http_door *door);
@@ -57,7 +65,14 @@ struct route {
     const char *method;
     const char *path; /* ends in `/` where a name follows; NULL: that of each page */
     void (*handle)(struct request *request);
-    bool head; /* serves HEAD too: a GET that changes nothing */
+    enum importance importance;
+    unsigned flags;
+};
+
+enum route_flags {
+    ROUTE_HEAD = 1,        /* serves HEAD too: a GET that changes nothing */
+    ROUTE_PUBLIC = 2,      /* never needs a credential */
+    ROUTE_BRINGS_TOKEN = 4 /* in its body, which is as good as one in the header */
 };
 
 struct request {
@@ -68,8 +83,9 @@ struct request {
     const char *name;        /* what follows the route's path, or NULL */
     const struct page *page; /* of a route that is one, else NULL */
     struct caller caller;
-    uint16_t port;     /* of the caller; 0: not known */
-    struct json *json; /* of routes that read one */
+    struct bucket *bucket; /* of its credential, or NULL; only until the request is run */
+    uint16_t port;         /* of the caller; 0: not known */
+    struct json *json;     /* of routes that read one */
     struct poll_pieces pieces;
     struct meta_filter filters[LIMIT_FILTERS];
     size_t filter_count;
@@ -109,6 +125,7 @@ void request_fail(struct request *request, const struct fault *fault);
 void request_reply_bytes(struct request *request, unsigned status, const char *type,
     const char *bytes, size_t size, const struct reply_header *headers);
 
+const struct keys *request_keys(const struct request *request); /* NULL: none */
 struct index *request_index(const struct request *request);
 const struct ice *request_ice(const struct request *request);
 const struct pages *request_pages(const struct request *request);

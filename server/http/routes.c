@@ -377,23 +377,24 @@ static void handle_page(struct request *request)
 
 /* A path that ends in a slash takes one name after it. */
 static const struct route routes[] = {
-    {"POST", "/register", handle_register, false},
-    {"POST", "/heartbeat", handle_heartbeat, false},
-    {"GET", "/list", handle_list, true},
-    {"GET", "/nodes/", handle_node, true},
-    {"DELETE", "/nodes/", handle_remove, false},
-    {"POST", "/mailbox/", handle_send, false},
-    {"GET", "/mailbox/", handle_read, false},
-    {"POST", "/events", handle_events, false},
-    {"GET", "/events", handle_events_query, false},
-    {"GET", "/ice", ice_handle, true},
-    {"POST", "/check", handle_check, false},
-    {"GET", "/healthz", handle_health, true},
-    {"GET", "/readyz", handle_ready, true},
+    {"POST", "/register", handle_register, IMPORTANCE_LIFE, ROUTE_BRINGS_TOKEN},
+    {"POST", "/heartbeat", handle_heartbeat, IMPORTANCE_LIFE, 0},
+    {"GET", "/list", handle_list, IMPORTANCE_LIST, ROUTE_HEAD},
+    {"GET", "/nodes/", handle_node, IMPORTANCE_CHANGE, ROUTE_HEAD},
+    {"DELETE", "/nodes/", handle_remove, IMPORTANCE_LIFE, 0},
+    {"POST", "/mailbox/", handle_send, IMPORTANCE_MAIL, 0},
+    {"GET", "/mailbox/", handle_read, IMPORTANCE_MAIL, 0},
+    {"POST", "/events", handle_events, IMPORTANCE_LIFE, 0},
+    {"GET", "/events", handle_events_query, IMPORTANCE_LIFE, 0},
+    {"GET", "/ice", ice_handle, IMPORTANCE_CHANGE, ROUTE_HEAD},
+    {"POST", "/check", handle_check, IMPORTANCE_CHANGE, 0},
+    {"GET", "/healthz", handle_health, IMPORTANCE_HEALTH, ROUTE_HEAD | ROUTE_PUBLIC},
+    {"GET", "/readyz", handle_ready, IMPORTANCE_HEALTH, ROUTE_HEAD | ROUTE_PUBLIC},
 };
 
 /* Every page of pages/pages.c. */
-static const struct route page_route = {"GET", NULL, handle_page, true};
+static const struct route page_route = {
+    "GET", NULL, handle_page, IMPORTANCE_LIST, ROUTE_HEAD | ROUTE_PUBLIC};
 
 static bool path_matches(const struct route *route, const char *path, const char **ret_name)
 {
@@ -421,10 +422,10 @@ static bool takes(struct request *request, const struct route *route, const char
 {
     bool head = !strcmp(method, "HEAD");
 
-    if (!strcmp(route->method, head ? "GET" : method) && (!head || route->head))
+    if (!strcmp(route->method, head ? "GET" : method) && (!head || route->flags & ROUTE_HEAD))
         return true;
     add_method(request->methods, route->method);
-    if (route->head)
+    if (route->flags & ROUTE_HEAD)
         add_method(request->methods, "HEAD");
     return false;
 }

@@ -47,6 +47,13 @@ bool mail_is_from_index(const struct mail *mail)
     return !mail->from[0];
 }
 
+static void count_bytes(struct index *index, const struct mail *mail, int64_t bytes)
+{
+    index->mail_bytes += bytes;
+    if (mail->home)
+        mail->home->mail_bytes += bytes;
+}
+
 static void mail_leave_box(struct index *index, struct mail *mail)
 {
     struct box *box = mail->box;
@@ -60,7 +67,7 @@ static void mail_leave_box(struct index *index, struct mail *mail)
         box->count--;
         box->bytes -= mail->body_size;
     }
-    index->mail_bytes -= (int64_t)mail->body_size;
+    count_bytes(index, mail, -(int64_t)mail->body_size);
     mail->box = NULL;
 }
 
@@ -77,6 +84,8 @@ void mail_free(struct index *index, struct mail *mail)
         source_release(index->config.sources, mail->source);
     }
     index->mail_count--;
+    if (mail->home)
+        mail->home->mails--;
     free(mail);
 }
 
@@ -119,7 +128,8 @@ static const char *copy_string(char **at, const char *string)
     return copy;
 }
 
-struct mail *mail_add(struct index *index, const struct store_message *message, struct box *box)
+struct mail *mail_add(
+    struct index *index, const struct store_message *message, struct network *home, struct box *box)
 {
     size_t strings = strlen(message->from) + strlen(message->to) + strlen(message->id) +
                      strlen(message->session) + strlen(message->type) + 5;
@@ -162,6 +172,9 @@ struct mail *mail_add(struct index *index, const struct store_message *message, 
         mail->source->mails++;
     link_add(&index->mails, &mail->all);
     index->mail_count++;
+    mail->home = home;
+    if (home)
+        home->mails++;
     if (box) {
         mail->box = box;
         link_add(&box->mails, &mail->link);
@@ -171,7 +184,7 @@ struct mail *mail_add(struct index *index, const struct store_message *message, 
             box->count++;
             box->bytes += mail->body_size;
         }
-        index->mail_bytes += (int64_t)mail->body_size;
+        count_bytes(index, mail, (int64_t)mail->body_size);
         if (box->seq < mail->seq)
             box->seq = mail->seq;
     }
@@ -260,7 +273,7 @@ struct mail *box_put(struct index *index, struct box *box, struct store_message 
     message->to = box->lease->id;
     message->sent_wall_ms = clock_wall_ms(index->config.clock);
     message->mark = STORE_QUEUED;
-    mail = mail_add(index, message, box);
+    mail = mail_add(index, message, box->lease->network, box);
     if (!mail)
         return NULL;
     index->next_message++;

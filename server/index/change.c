@@ -93,7 +93,10 @@ static enum store_verdict change_edit(
         node->meta = node->reach = "{}";
         node->registered_wall_ms = change->registered_wall_ms;
         memcpy(node->token_hash, change->token_hash, STORE_HASH_SIZE);
+    }
+    if (change->by_key && memcmp(node->key_hash, change->key_hash, STORE_HASH_SIZE) != 0) {
         memcpy(node->key_hash, change->key_hash, STORE_HASH_SIZE);
+        write = true;
     }
     bool visible = !exists || !node->listed;
     bool moved = !address_equal(&node->observed_ipv4, &change->observed_ipv4) ||
@@ -177,6 +180,8 @@ void change_run(struct change *change, struct lease *lease)
 
     if (!change->created && lease->listed && !change->listed)
         network_add_tombstone(index, network, lease->id);
+    if (change->by_key)
+        memcpy(lease->key_hash, change->key_hash, STORE_HASH_SIZE);
     lease->ttl_s = change->ttl_s;
     lease->listed = change->listed;
     lease->observed_ipv4 = change->observed_ipv4;

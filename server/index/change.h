@@ -23,7 +23,8 @@ struct change {
     bool listed;
     int64_t registered_wall_ms; /* of a new node */
     uint8_t token_hash[STORE_HASH_SIZE];
-    uint8_t key_hash[STORE_HASH_SIZE]; /* of the join key that admits it; zeros: none does */
+    bool by_key; /* it comes with a join key, which from now on is the one that admits it */
+    uint8_t key_hash[STORE_HASH_SIZE]; /* zeros: none does */
     struct address observed_ipv4, observed_ipv6;
     struct fault fault;
     struct cursor cursor;

@@ -166,7 +166,7 @@ int index_open(const struct index_config *config, struct index **ret_index)
     index->store->lost_user = index;
     index->next_node = index->next_network = index->next_message = 1;
     index->wall_offset_ms = clock_wall_ms(config->clock) - clock_now_ms(config->clock);
-    index->refuse_until_ms = INT64_MIN;
+    index->refuse_until_ms = 0;
     index->reload_ms = INT64_MAX;
     while (!index->random)
         index_random_bytes(&index->random, sizeof index->random);
@@ -226,6 +226,8 @@ int64_t index_next_due_ms(const struct index *index)
 
     if (!index->loaded)
         return index->reload_ms;
+    if (index->evicting)
+        return index->refuse_until_ms;
     if (!first)
         return INT64_MAX;
     return first->due_ms > index->refuse_until_ms ? first->due_ms : index->refuse_until_ms;
@@ -237,6 +239,8 @@ void index_tick(struct index *index)
 
     if (!index->loaded && index->reload_ms <= now_ms)
         index_lost(index);
+    if (index->loaded && index->evicting && index->refuse_until_ms <= now_ms)
+        leases_evict(index);
     for (int i = 0; index->loaded && i < LIMIT_EXPIRE_BATCH && index_next_due_ms(index) <= now_ms;
          i++) {
         struct heap_node *first = heap_first(&index->timers);
@@ -244,6 +248,14 @@ void index_tick(struct index *index)
         timer_set(index, timer, INT64_MAX);
         timer->fire(index, timer);
     }
+}
+
+void index_evict(struct index *index)
+{
+    if (index->config.open)
+        return;
+    index->evicting = true;
+    polls_evict(index);
 }
 
 struct readiness {

@@ -13,13 +13,15 @@
 #include "error.h"
 #include "net/address.h"
 #include "net/source.h"
+#include "server_limits.h"
 #include "store/store.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define CURSOR_TEXT_SIZE 38 /* 16 hex digits, a dot, up to 20 digits, NUL */
+#define INDEX_NAME_SIZE (LIMIT_ID_CHARS + 1) /* of an id or a network, with its NUL */
+#define CURSOR_TEXT_SIZE 38                  /* 16 hex digits, a dot, up to 20 digits, NUL */
 
 /* A point in a network's or a mailbox's history: `<epoch>.<seq>`. */
 struct cursor {
@@ -46,8 +48,13 @@ struct index_config {
     const struct clock *clock;    /* borrowed, likewise */
     struct sources *sources;      /* borrowed, likewise: counts nodes by address */
     size_t max_nodes;             /* 0: no limit */
+    size_t max_nodes_per_network; /* 0: no limit */
     size_t max_nodes_per_address; /* 0: no limit */
     bool open;                    /* no join keys: anyone may register and read */
+    /* May a node be in that network by the key with that hash (zeros: by none)? Not called where
+     * `open`, else not NULL. */
+    bool (*admits)(const uint8_t key_hash[STORE_HASH_SIZE], const char *network, void *user);
+    void *admits_user;
     /* Writes the body of an `undeliverable` into `ret_body`; returns its length, below `size`. */
     size_t (*undeliverable_body)(
         const struct index_undeliverable *about, char *ret_body, size_t size);
@@ -70,6 +77,10 @@ void index_tick(struct index *index);
 /* Answers every parked poll with nothing; from then on a poll is answered as if wait=0. */
 void index_release(struct index *index);
 
+/* The join keys are others now: whoever came in by one that is gone is treated as unknown from here
+ * on, its parked polls are answered, and its nodes leave in the next ticks. */
+void index_evict(struct index *index);
+
 /* The store answers and expiry is on time. */
 void index_check_ready(struct index *index, index_done done, void *user);
 
@@ -84,14 +95,17 @@ struct caller {
     struct address address;
     bool exempt; /* a trusted proxy itself: not counted by address */
     enum credential_kind kind;
-    uint8_t hash[STORE_HASH_SIZE]; /* SHA-256 of the credential */
-    const char *key_network;       /* where kind is CREDENTIAL_KEY: what it admits to */
+    uint8_t hash[STORE_HASH_SIZE];     /* SHA-256 of the credential */
+    char key_network[INDEX_NAME_SIZE]; /* where kind is CREDENTIAL_KEY: what it admits to */
     bool key_operator;
 };
 
 /* 43 base64url characters. */
 bool token_is_well_formed(const char *text);
 void token_hash(const char *text, size_t length, uint8_t ret_hash[STORE_HASH_SIZE]);
+
+/* That of the requests of the live node whose token has that hash, or NULL. */
+struct bucket *index_token_bucket(struct index *index, const uint8_t hash[STORE_HASH_SIZE]);
 
 /* Who a caller is to the index. */
 struct identity {

@@ -38,6 +38,8 @@ struct network {
     uint64_t birth, seq, horizon;
     uint64_t epoch; /* derived from the store's epoch, birth and name */
     size_t nodes;
+    size_t mails;          /* messages of it that are kept or remembered; it stays as long */
+    int64_t mail_bytes;    /* of their bodies */
     size_t tombstones;     /* about: prune counts them anew */
     struct source *source; /* who made it; NULL: not counted */
     size_t holds;          /* operations under way that point here */
@@ -61,6 +63,8 @@ struct lease {
     int64_t heard_ms;      /* when it last heard of a change in a list */
     int64_t registered_wall_ms;
     uint8_t token_hash[STORE_HASH_SIZE];
+    uint8_t key_hash[STORE_HASH_SIZE]; /* of the join key that admits it; zeros: none does */
+    struct bucket bucket;              /* of the requests that bear its token */
     struct address observed_ipv4, observed_ipv6;
     int ttl_s;
     bool listed;
@@ -76,6 +80,7 @@ struct mail {
     struct box *box;    /* NULL once acknowledged, expired, or its box gone */
     int64_t number;
     int64_t network;       /* number */
+    struct network *home;  /* it; NULL: it was dropped */
     struct source *source; /* whose share of all messages it counts in; NULL: nobody's */
     uint64_t seq;
     int64_t expires_ms, forget_ms;
@@ -111,6 +116,7 @@ struct index {
     int64_t mail_bytes;
     int64_t next_node, next_network, next_message; /* numbers */
     uint64_t store_epoch, dropped_networks;
+    bool evicting;           /* there may be nodes whose key is gone */
     bool wake_waits;         /* a barrier for `woken` is under way */
     int64_t wall_offset_ms;  /* store time = monotonic time + this */
     int64_t refuse_until_ms; /* after a loss no write is tried before */
@@ -185,6 +191,12 @@ void network_count_source(struct network *network, struct source *source);
 struct lease *lease_find(const struct index *index, const struct network *network, const char *id);
 struct lease *lease_find_token(const struct index *index, const uint8_t hash[STORE_HASH_SIZE]);
 
+/* The next LIMIT_EXPIRE_BATCH nodes whose key is gone leave. */
+void leases_evict(struct index *index);
+
+/* Is the key that it came in by still there? Who is not is about to be evicted. */
+bool lease_is_admitted(const struct index *index, const struct lease *lease);
+
 /* The node whose token the caller bears: else 401, or 404 with action register. */
 int lease_of_caller(const struct index *index, const struct caller *caller,
     struct lease **ret_lease, struct fault *ret_fault);
@@ -231,8 +243,10 @@ struct mail *box_first_after(const struct box *box, uint64_t seq, int64_t now_ms
 struct mail *box_put(struct index *index, struct box *box, struct store_message *message,
     store_done done, void *user);
 
-/* Memory only. `box` NULL: it is just remembered, for retries. NULL: no memory. */
-struct mail *mail_add(struct index *index, const struct store_message *message, struct box *box);
+/* Memory only. `home`: its network, NULL where that was dropped. `box` NULL: it is just remembered,
+ * for retries. NULL: no memory. */
+struct mail *mail_add(struct index *index, const struct store_message *message,
+    struct network *home, struct box *box);
 void mail_free(struct index *index, struct mail *mail);
 
 /* What that sender sent there under that id, if it is still remembered. */
@@ -243,6 +257,8 @@ struct mail *mail_find(
 bool mail_is_from_index(const struct mail *mail);
 
 /* --- polls.c --------------------------------------------------------------------------------- */
+
+void polls_evict(struct index *index); /* answers those whose credential admits no more */
 
 /* Mark polls that a change is news to. Whoever marks calls polls_answer_after_commit() when the
  * change is written. */

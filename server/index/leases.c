@@ -39,6 +39,21 @@ struct lease *lease_find_token(const struct index *index, const uint8_t hash[STO
     return table_find(&index->tokens, table_hash(hash, STORE_HASH_SIZE), same_token, hash);
 }
 
+bool lease_is_admitted(const struct index *index, const struct lease *lease)
+{
+    const struct index_config *config = &index->config;
+
+    /* Otherwise all that are here were asked about already. */
+    return !index->evicting ||
+           config->admits(lease->key_hash, lease->network->name, config->admits_user);
+}
+
+struct bucket *index_token_bucket(struct index *index, const uint8_t hash[STORE_HASH_SIZE])
+{
+    struct lease *lease = lease_find_token(index, hash);
+    return lease ? &lease->bucket : NULL;
+}
+
 int lease_of_caller(const struct index *index, const struct caller *caller,
     struct lease **ret_lease, struct fault *ret_fault)
 {
@@ -51,7 +66,7 @@ int lease_of_caller(const struct index *index, const struct caller *caller,
             "a node token is needed%s: send the token of /register in Authorization: Bearer",
             caller->kind == CREDENTIAL_KEY ? ", not a join key" : "");
     struct lease *lease = lease_find_token(index, caller->hash);
-    if (!lease) {
+    if (!lease || !lease_is_admitted(index, lease)) {
         fault_set(ret_fault, ERROR_UNKNOWN_NODE,
             "no live node has this token: its lease ran out or it never registered; register it");
         ret_fault->action = "register";
@@ -70,6 +85,33 @@ static void lease_fire(struct index *index, struct timer *timer)
     else
         lease_end(index, lease);
 }
+
+/* --- join keys that are gone ----------------------------------------------------------------- */
+
+struct eviction {
+    const struct index *index;
+    struct sweep sweep;
+};
+
+static void pick_evicted(void *item, void *user)
+{
+    struct eviction *eviction = user;
+
+    if (eviction->sweep.count < LIMIT_EXPIRE_BATCH && !lease_is_admitted(eviction->index, item))
+        eviction->sweep.items[eviction->sweep.count++] = item;
+}
+
+void leases_evict(struct index *index)
+{
+    struct eviction eviction = {.index = index, .sweep.count = 0};
+
+    table_each(&index->leases, pick_evicted, &eviction);
+    for (size_t i = 0; i < eviction.sweep.count; i++)
+        lease_end(index, eviction.sweep.items[i]);
+    index->evicting = eviction.sweep.count == LIMIT_EXPIRE_BATCH;
+}
+
+/* --- the life of one ------------------------------------------------------------------------- */
 
 struct lease *lease_add(struct index *index, struct network *network, const char *id,
     int64_t number, const uint8_t hash[STORE_HASH_SIZE])

@@ -91,6 +91,7 @@ static void loaded_node(const struct store_node *node, void *user)
     lease->ttl_s = node->ttl_s;
     lease->listed = node->listed;
     lease->registered_wall_ms = node->registered_wall_ms;
+    memcpy(lease->key_hash, node->key_hash, STORE_HASH_SIZE);
     lease->observed_ipv4 = node->observed_ipv4;
     lease->observed_ipv6 = node->observed_ipv6;
     lease->seen = true;
@@ -136,7 +137,9 @@ static void loaded_message(const struct store_message *row, void *user)
         message.expires_ms = latest_ms;
     if (message.forget_ms > latest_ms)
         message.forget_ms = latest_ms;
-    if (!mail_add(index, &message, box))
+    struct network *home = table_find(&loading->networks,
+        table_hash(&row->network, sizeof row->network), same_network_number, &row->network);
+    if (!mail_add(index, &message, home, box))
         loading_fail(loading, ERROR_NO_MEMORY);
     /* What is remembered for retries may outlive its node and network: their numbers stay taken. */
     if (row->box >= index->next_node)
@@ -210,6 +213,7 @@ static void load_done(int error, void *user)
     if (!error) {
         sweep_unseen(index);
         index->loaded = true;
+        index_evict(index);
     } else {
         fault_set(&fault, error, "the store could not be read");
     }

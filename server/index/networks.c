@@ -93,7 +93,7 @@ static void network_fire(struct index *index, struct timer *timer)
     }
     if (network->nodes)
         return;
-    if (network->holds || !link_empty(&network->polls)) {
+    if (network->holds || network->mails || !link_empty(&network->polls)) {
         timer_set(index, timer, index_now_ms(index) + LIMIT_DROP_AFTER_MS);
         return;
     }
@@ -195,7 +195,8 @@ void network_add_tombstone(struct index *index, struct network *network, const c
 
 void network_let_go(struct index *index, struct network *network)
 {
-    if (!network->stored && !network->nodes && !network->holds && link_empty(&network->polls))
+    if (!network->stored && !network->nodes && !network->holds && !network->mails &&
+        link_empty(&network->polls))
         network_free(index, network);
 }
 

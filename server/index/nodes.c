@@ -66,13 +66,21 @@ static int fault_later(struct fault *fault, int64_t wait_ms)
 }
 
 /* Is there room for one more node of this caller? */
-static int check_room(struct index *index, const struct caller *caller, struct fault *ret_fault)
+static int check_room(struct index *index, const struct caller *caller,
+    const struct network *network, struct fault *ret_fault)
 {
     const struct index_config *config = &index->config;
 
     if (config->max_nodes && index->lease_count >= config->max_nodes) {
         fault_set(ret_fault, ERROR_INDEX_FULL, "the index has its %zu nodes: try again later",
             config->max_nodes);
+        return fault_later(ret_fault, LIMIT_TTL_DEFAULT_S * 1000);
+    }
+    if (network && config->max_nodes_per_network &&
+        network->nodes >= config->max_nodes_per_network) {
+        fault_set(ret_fault, ERROR_NETWORK_FULL,
+            "the network has %zu nodes, the most that this index takes: let one leave first",
+            network->nodes);
         return fault_later(ret_fault, LIMIT_TTL_DEFAULT_S * 1000);
     }
     if (caller->exempt || !config->max_nodes_per_address)
@@ -143,7 +151,7 @@ static int find_or_add_lease(struct index *index, const struct caller *caller,
     if (own)
         return fault_set(ret_fault, ERROR_TOKEN_IN_USE,
             "the token is that of node %s: one token, one node", own->id);
-    error = check_room(index, caller, ret_fault);
+    error = check_room(index, caller, network, ret_fault);
     if (error)
         return error;
     if (!network || !network->stored) {
@@ -172,6 +180,19 @@ static int find_or_add_lease(struct index *index, const struct caller *caller,
     return 0;
 }
 
+/* A token in a registration is proof of one node, known or not. That of a live one admits to its
+ * network, wherever it stands; another admits nobody: without a key only an open index takes it. */
+static void admit_by_token(
+    const struct index *index, const struct register_request *request, struct caller *caller)
+{
+    if (caller->kind == CREDENTIAL_NONE && request->token && token_is_well_formed(request->token)) {
+        token_hash(request->token, LIMIT_TOKEN_CHARS, caller->hash);
+        caller->kind = CREDENTIAL_TOKEN;
+    }
+    if (caller->kind == CREDENTIAL_TOKEN && !lease_find_token(index, caller->hash))
+        caller->kind = CREDENTIAL_NONE;
+}
+
 void index_register(struct index *index, const struct caller *caller,
     const struct register_request *request, registered_done done, void *user)
 {
@@ -181,10 +202,7 @@ void index_register(struct index *index, const struct caller *caller,
     struct caller admitted = *caller;
     const char *network_name;
 
-    /* A token here is proof of this one node, known or not: it admits where no key is needed. */
-    if (index->config.open && admitted.kind == CREDENTIAL_TOKEN &&
-        !lease_find_token(index, admitted.hash))
-        admitted.kind = CREDENTIAL_NONE;
+    admit_by_token(index, request, &admitted);
     if (index_may_write(index, &fault) ||
         network_resolve(index, &admitted, request->network, &network_name, &fault) ||
         (request->id && id_check("the id", request->id, &fault)))
@@ -195,7 +213,8 @@ void index_register(struct index *index, const struct caller *caller,
         find_or_add_lease(
             index, caller, request, network_name, change->token_hash, change, &lease, &fault))
         goto refused;
-    if (caller->kind == CREDENTIAL_KEY)
+    change->by_key = caller->kind == CREDENTIAL_KEY;
+    if (change->by_key)
         memcpy(change->key_hash, caller->hash, STORE_HASH_SIZE);
     change->ttl_s = clamp_ttl(request->ttl_s);
     change->listed = request->listed;

@@ -36,6 +36,9 @@ static void explain(int error, struct fault *ret_fault)
     if (error == ERROR_UNKNOWN_NODE) {
         fault_set(ret_fault, error, "your lease ended while you waited: register again");
         ret_fault->action = "register";
+    } else if (error == ERROR_BAD_KEY) {
+        fault_set(
+            ret_fault, error, "the join key was withdrawn while you waited: ask for a new one");
     } else if (error == ERROR_SUPERSEDED) {
         fault_set(ret_fault, error,
             "another read of this mailbox began after this one: only the newest waits");
@@ -190,6 +193,37 @@ void polls_lease_gone(struct index *index, struct lease *lease)
     }
 }
 
+/* 0, or why the credential that a parked poll was asked with admits no more. */
+static int withdrawn(const struct poll *poll)
+{
+    const struct index *index = poll->index;
+    const struct index_config *config = &index->config;
+
+    if (poll->kind == CREDENTIAL_KEY)
+        return config->admits(poll->credential, poll->network_name, config->admits_user)
+                   ? 0
+                   : ERROR_BAD_KEY;
+    const struct lease *lease = lease_find_token(index, poll->credential);
+    return lease && lease_is_admitted(index, lease) ? 0 : ERROR_UNKNOWN_NODE;
+}
+
+void polls_evict(struct index *index)
+{
+    struct link *next;
+
+    /* Answering may be deferred to the commit, so that the list holds still meanwhile, or not: what
+     * comes after a poll is looked up before it goes. */
+    for (struct link *at = index->parked.next; at != &index->parked; at = next) {
+        struct poll *poll = container_of(at, struct poll, parked);
+        next = at->next;
+        poll->error = withdrawn(poll);
+        if (!poll->error)
+            continue;
+        poll_unpark(poll);
+        poll_answer(poll);
+    }
+}
+
 void index_poll_cut(struct poll *poll)
 {
     if (!is_parked(poll))
@@ -304,6 +338,8 @@ struct poll *index_poll(struct index *index, const struct caller *caller,
     poll->done = done;
     poll->user = user;
     poll->calling = true;
+    poll->kind = caller->kind;
+    memcpy(poll->credential, caller->hash, STORE_HASH_SIZE);
     poll->result.network = poll->network_name;
     if (index->released)
         poll->request.wait_s = 0;

@@ -169,6 +169,23 @@ static int check_share(struct index *index, const struct caller *caller, struct 
     return ERROR_RATE_LIMITED;
 }
 
+/* Is there room for one more, in all and in the network? */
+static int check_mail_room(
+    const struct index *index, const struct network *network, size_t size, struct fault *ret_fault)
+{
+    bool is_network = network->mails >= LIMIT_MAIL_MESSAGES_PER_NETWORK ||
+                      network->mail_bytes + (int64_t)size > LIMIT_MAIL_BYTES_PER_NETWORK;
+    bool is_index = index->mail_count >= LIMIT_MAIL_MESSAGES ||
+                    index->mail_bytes + (int64_t)size > LIMIT_MAIL_BYTES;
+
+    if (!is_network && !is_index)
+        return 0;
+    fault_set(ret_fault, is_index ? ERROR_INDEX_FULL : ERROR_NETWORK_FULL,
+        "the %s holds too many messages: try again", is_index ? "index" : "network");
+    ret_fault->retry_after_s = LIMIT_RETRY_MEMORY_S;
+    return ret_fault->error;
+}
+
 /* The box of a live recipient with room in it. */
 static int find_box(struct index *index, const struct caller *caller, const struct lease *sender,
     const struct send_request *request, struct box **ret_box, struct fault *ret_fault)
@@ -178,19 +195,15 @@ static int find_box(struct index *index, const struct caller *caller, const stru
     if (!recipient)
         return fault_set(ret_fault, ERROR_UNKNOWN_NODE,
             "%s is not registered in your network now: it left or its lease ran out", request->to);
-    if (index->mail_count >= LIMIT_MAIL_MESSAGES ||
-        index->mail_bytes + (int64_t)request->body_size > LIMIT_MAIL_BYTES) {
-        fault_set(ret_fault, ERROR_INDEX_FULL, "the index holds too many messages: try again");
-        ret_fault->retry_after_s = LIMIT_RETRY_MEMORY_S;
-        return ERROR_INDEX_FULL;
-    }
-    int share = check_share(index, caller, ret_fault);
-    if (share)
-        return share;
+    int error = check_mail_room(index, sender->network, request->body_size, ret_fault);
+    if (!error)
+        error = check_share(index, caller, ret_fault);
+    if (error)
+        return error;
     struct box *box = box_of(index, recipient);
     if (!box)
         return fault_busy(ret_fault, ERROR_NO_MEMORY);
-    int error = check_quota(
+    error = check_quota(
         box, sender, &caller->address, request->body_size, index_now_ms(index), ret_fault);
     if (!error)
         *ret_box = box;

@@ -15,8 +15,7 @@ struct entry {
 };
 
 struct sources {
-    double rate;  /* requests a second; 0: no limit */
-    double burst; /* of a full bucket */
+    double rate; /* requests a second; 0: no limit */
     struct table table;
     struct entry *oldest, *newest; /* idle, in the order of their release */
     struct entry overflow;         /* for all past LIMIT_SOURCES; in neither table nor list */
@@ -29,9 +28,6 @@ struct sources *sources_new(double rate)
     if (!sources)
         return NULL;
     sources->rate = rate;
-    /* At least one, or a slow rate would never give any. */
-    sources->burst = rate > 0.5 ? rate * 2 : 1;
-    sources->overflow.source.tokens = sources->burst;
     return sources;
 }
 
@@ -73,24 +69,13 @@ static void idle_remove(struct sources *sources, struct entry *entry)
         sources->newest = entry->previous;
 }
 
-static void refill(const struct sources *sources, struct source *source, int64_t now_ms)
-{
-    if (now_ms <= source->refilled_ms)
-        return;
-    source->tokens += (double)(now_ms - source->refilled_ms) * sources->rate / 1000;
-    if (source->tokens > sources->burst)
-        source->tokens = sources->burst;
-    source->refilled_ms = now_ms;
-}
-
 /* The idle ones whose bucket is full again say nothing that a new one would not. */
 static void drop_idle(struct sources *sources, int64_t now_ms)
 {
     for (int i = 0; i < SOURCES_DROP_AT_ONCE && sources->oldest; i++) {
         struct entry *entry = sources->oldest;
         idle_remove(sources, entry);
-        refill(sources, &entry->source, now_ms);
-        if (entry->source.tokens < sources->burst && sources->rate > 0) {
+        if (!bucket_is_full(sources->rate, &entry->source.bucket, now_ms)) {
             /* Behind the others, that one slow bucket does not keep all of them. */
             idle_add(sources, entry);
             continue;
@@ -133,8 +118,6 @@ struct source *source_hold(struct sources *sources, const struct address *addres
     entry->hash = hash;
     entry->source.prefix = prefix;
     entry->source.holds = 1;
-    entry->source.tokens = sources->burst;
-    entry->source.refilled_ms = now_ms;
     return &entry->source;
 }
 
@@ -155,18 +138,5 @@ void source_release(struct sources *sources, struct source *source)
 bool source_take(
     struct sources *sources, struct source *source, int64_t now_ms, int64_t *ret_wait_ms)
 {
-    /* So little short of a whole token is rounding: who waits as long as told is never refused. */
-    static const double nearly = 1 - 1e-6;
-
-    if (sources->rate <= 0)
-        return true;
-    refill(sources, source, now_ms);
-    if (source->tokens >= nearly) {
-        source->tokens = source->tokens > 1 ? source->tokens - 1 : 0;
-        return true;
-    }
-    double wait_ms = (1 - source->tokens) * 1000 / sources->rate;
-    int64_t whole_ms = (int64_t)wait_ms;
-    *ret_wait_ms = whole_ms < 1 || wait_ms - (double)whole_ms > 1e-6 ? whole_ms + 1 : whole_ms;
-    return false;
+    return bucket_take(sources->rate, &source->bucket, now_ms, ret_wait_ms);
 }

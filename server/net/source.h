@@ -7,6 +7,7 @@
 #define SIGNPOST_NET_SOURCE_H
 
 #include "net/address.h"
+#include "net/bucket.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,8 +24,7 @@ struct source {
     size_t mails;    /* that it has sent, as long as they are remembered */
     /* private */
     size_t holds;
-    double tokens;
-    int64_t refilled_ms;
+    struct bucket bucket;
 };
 
 /* `rate` in requests a second, burst twice that; 0: no limit. NULL where memory is out. */

@@ -149,6 +149,13 @@ class Index:
         with self._changed:
             return "".join(self._lines[since:])
 
+    def wait_for_log(self, text, times=1, since=0):
+        """Returns when it has written `text` so many times."""
+        with self._changed:
+            if not self._changed.wait_for(
+                    lambda: "".join(self._lines[since:]).count(text) >= times, START_S):
+                raise AssertionError(f"not in the log: {text}")
+
     def log_length(self):
         with self._changed:
             return len(self._lines)

@@ -42,6 +42,7 @@ struct fixture {
     struct sources *sources;
     struct index_config config; /* to change it: set a member, then fixture_restart() */
     struct index *index; /* NULL once a test has closed it: then fixture_restart() opens another */
+    uint8_t withdrawn[STORE_HASH_SIZE]; /* of a join key that admits no more; zeros: no one's */
     size_t losses;       /* batches that the store has lost */
     void (*lost)(void *user);
     void *lost_user;

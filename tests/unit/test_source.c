@@ -134,7 +134,7 @@ static void test_source_time_going_back_gives_nothing(void **state)
     struct sources *sources = sources_new(1);
     struct source *source = hold(sources, "192.0.2.1", 5000);
 
-    assert_int_equal(take_all(sources, source, 4500, 10), 2);
+    assert_int_equal(take_all(sources, source, 5000, 10), 2);
     assert_int_equal(take_all(sources, source, 4000, 10), 0);
     assert_int_equal(take_all(sources, source, 5999, 10), 0);
     assert_int_equal(take_all(sources, source, 6000, 10), 1);
