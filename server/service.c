@@ -21,6 +21,9 @@
 /* For what is no connection: files, epoll, listeners, dial-backs. */
 #define DESCRIPTORS_ASIDE (64 + LIMIT_CHECK_SOCKETS)
 
+#define WATCH_MS 1000 /* between two looks after the store; the loop sleeps no longer */
+#define STALL_MS 500  /* a loop that does not run for longer has a stall */
+
 struct service {
     struct options options;
     const struct options *asked; /* before the system's limits */
@@ -28,9 +31,12 @@ struct service {
     uv_loop_t uv;
     uv_prepare_t settle;  /* nothing waits for a commit while the loop sleeps */
     uv_timer_t due;       /* the next thing that the index has to do */
+    uv_timer_t watch;     /* looks after the store, whoever asks or not */
     uv_timer_t stop_late; /* cuts a stop that takes too long */
     uv_signal_t sigterm, sigint, sighup;
     int64_t due_ms; /* what `due` is set to */
+    uint64_t looked_ns,
+        idle_ns; /* when note_stall() was last here, and how long the loop had slept */
     struct store *store;
     struct sources *sources;
     struct index *index;
@@ -55,6 +61,34 @@ static bool on_pass_done(void *user)
     return service->store && service->store->open_batch;
 }
 
+/* Where the loop has not run (a disk that did not answer, a process that was stopped), signs of
+ * life wait unread: the leases do not pay for it. It never means to sleep longer than WATCH_MS. */
+static void note_stall(struct service *service)
+{
+    uint64_t now_ns = uv_hrtime(), idle_ns = uv_metrics_idle_time(&service->uv);
+    int64_t slept_ms = (int64_t)((idle_ns - service->idle_ns) / 1000000);
+    int64_t passed_ms = (int64_t)((now_ns - service->looked_ns) / 1000000);
+    int64_t stalled_ms = passed_ms - (slept_ms < WATCH_MS ? slept_ms : WATCH_MS);
+
+    if (service->looked_ns && stalled_ms > STALL_MS) {
+        char text[24];
+        snprintf(text, sizeof text, "%lld", (long long)stalled_ms);
+        log_event(LOG_WARN, "stalled", "ms", text, "effect", "leases end that much later", NULL);
+        index_credit(service->index, stalled_ms);
+    }
+    service->looked_ns = now_ns;
+    service->idle_ns = idle_ns;
+}
+
+static void on_watch(uv_timer_t *timer)
+{
+    struct service *service = timer->data;
+
+    note_stall(service);
+    if (!service->stopping)
+        index_watch_store(service->index);
+}
+
 static void close_all(struct service *service)
 {
     if (service->closed)
@@ -67,6 +101,7 @@ static void close_all(struct service *service)
     http_door_close(service->door);
     uv_close((uv_handle_t *)&service->settle, NULL);
     uv_close((uv_handle_t *)&service->due, NULL);
+    uv_close((uv_handle_t *)&service->watch, NULL);
     uv_close((uv_handle_t *)&service->stop_late, NULL);
     uv_close((uv_handle_t *)&service->sigterm, NULL);
     uv_close((uv_handle_t *)&service->sigint, NULL);
@@ -77,6 +112,7 @@ static void on_due(uv_timer_t *timer)
 {
     struct service *service = timer->data;
 
+    note_stall(service);
     service->due_ms = INT64_MAX;
     index_tick(service->index);
 }
@@ -86,6 +122,7 @@ static void on_settle(uv_prepare_t *handle)
     struct service *service = handle->data;
     struct http_loop *http = http_door_loop(service->door);
 
+    note_stall(service);
     if (service->store->open_batch || http_loop_triggered(http))
         http_loop_pump(http);
     if (service->stopping && !http_loop_connections(http)) {
@@ -390,14 +427,17 @@ static void start_handles(struct service *service)
 {
     uv_prepare_init(&service->uv, &service->settle);
     uv_timer_init(&service->uv, &service->due);
+    uv_timer_init(&service->uv, &service->watch);
     uv_timer_init(&service->uv, &service->stop_late);
     uv_signal_init(&service->uv, &service->sigterm);
     uv_signal_init(&service->uv, &service->sigint);
     uv_signal_init(&service->uv, &service->sighup);
-    service->settle.data = service->due.data = service->stop_late.data = service;
+    service->settle.data = service->due.data = service->watch.data = service;
+    service->stop_late.data = service;
     service->sigterm.data = service->sigint.data = service->sighup.data = service;
     service->due_ms = INT64_MAX;
     uv_prepare_start(&service->settle, on_settle);
+    uv_timer_start(&service->watch, on_watch, WATCH_MS, WATCH_MS);
     uv_signal_start(&service->sigterm, on_signal, SIGTERM);
     uv_signal_start(&service->sigint, on_signal, SIGINT);
     uv_signal_start(&service->sighup, on_reload, SIGHUP);
@@ -454,7 +494,7 @@ int service_run(const struct options *options, struct service_files *files, stru
 
     signal(SIGPIPE, SIG_IGN);
     fit_descriptors(&service.options);
-    if (uv_loop_init(&service.uv))
+    if (uv_loop_init(&service.uv) || uv_loop_configure(&service.uv, UV_METRICS_IDLE_TIME))
         return fault_set(ret_fault, ERROR_NO_MEMORY, "libuv did not start");
     int error = start(&service, ret_fault);
     if (error && service.door)
