@@ -177,10 +177,10 @@ static void test_keys_have_a_limit(void **state)
     char *text = malloc(room);
 
     assert_non_null(text);
-    for (unsigned i = 0; i < LIMIT_KEYS; i++)
+    for (unsigned i = 1; i <= LIMIT_KEYS; i++)
         size += (size_t)snprintf(text + size, room - size, "n member %064x\n", i);
     assert_parses(text, LIMIT_KEYS);
-    snprintf(text + size, room - size, "n member %064x\n", LIMIT_KEYS);
+    snprintf(text + size, room - size, "n member %064x\n", LIMIT_KEYS + 1);
     assert_wrong(text, "it has more than 10000 keys");
     free(text);
 }
