@@ -49,9 +49,11 @@ void sqlite_report(struct store_sqlite *sqlite, int code, const char *message)
     if (sqlite->failed)
         return;
     sqlite->failed = sqlite->base.open_batch;
+    /* Damage that SQLite comes across is often seen in the file from outside, too. */
     if (kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB || code == SQLITE_IOERR_SHORT_READ)
-        sqlite->broken = sqlite->rests = true;
-    sqlite_note_trouble(sqlite, code, message);
+        sqlite_break(sqlite, sqlite_watch_look(&sqlite->watch, SQLITE_OTHERS_WRITE));
+    else
+        sqlite_note_trouble(sqlite, code, message);
 }
 
 void sqlite_break(struct store_sqlite *sqlite, enum sqlite_change change)

@@ -196,6 +196,25 @@ static void sqlite_free(struct store_sqlite *sqlite)
     free(sqlite);
 }
 
+/* SQLite notices damage only where it comes across it; nothing is written before it was looked for.
+ */
+static int sqlite_check(struct store_sqlite *sqlite, struct fault *ret_fault)
+{
+    sqlite3_stmt *statement = NULL;
+    const char *says = NULL;
+
+    if (sqlite3_prepare_v2(sqlite->db, "PRAGMA quick_check(1)", -1, &statement, NULL) ==
+            SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW)
+        says = (const char *)sqlite3_column_text(statement, 0);
+    int error = says ? 0 : schema_fault(sqlite->db, sqlite->path, ret_fault);
+    if (says && strcmp(says, "ok") != 0)
+        error = fault_set(ret_fault, ERROR_STORE_FAILED,
+            "%s is damaged; put a copy in its place, or remove it", sqlite->path);
+    sqlite3_finalize(statement);
+    return error;
+}
+
 /* Everything between the lock and the epoch. What fails leaves the rest to sqlite_disconnect(). */
 static int sqlite_establish(struct store_sqlite *sqlite, struct fault *ret_fault)
 {
@@ -203,6 +222,7 @@ static int sqlite_establish(struct store_sqlite *sqlite, struct fault *ret_fault
 
     if ((error = sqlite_lock_take(sqlite->path, &sqlite->lock, ret_fault)) ||
         (error = sqlite_connect(sqlite, ret_fault)) ||
+        (sqlite->broken && (error = sqlite_check(sqlite, ret_fault))) ||
         (error = schema_bring_up(sqlite->db, &schema_current, sqlite->path, ret_fault)))
         return error;
     for (size_t i = 0; i < sizeof pragmas / sizeof *pragmas; i++) {
@@ -286,24 +306,6 @@ static int sqlite_let_go(struct store_sqlite *sqlite)
     return 0;
 }
 
-/* SQLite notices damage only where it comes across it. */
-static int sqlite_check(struct store_sqlite *sqlite, struct fault *ret_fault)
-{
-    sqlite3_stmt *statement = NULL;
-    const char *says = NULL;
-
-    if (sqlite3_prepare_v2(sqlite->db, "PRAGMA quick_check(1)", -1, &statement, NULL) ==
-            SQLITE_OK &&
-        sqlite3_step(statement) == SQLITE_ROW)
-        says = (const char *)sqlite3_column_text(statement, 0);
-    int error = says ? 0 : schema_fault(sqlite->db, sqlite->path, ret_fault);
-    if (says && strcmp(says, "ok") != 0)
-        error = fault_set(ret_fault, ERROR_STORE_FAILED,
-            "%s is damaged; put a copy in its place, or remove it", sqlite->path);
-    sqlite3_finalize(statement);
-    return error;
-}
-
 /* The trouble that /readyz shows names no path, the log does; said once. */
 static void sqlite_note_refusal(struct store_sqlite *sqlite, const struct fault *fault)
 {
@@ -335,8 +337,6 @@ int sqlite_reopen(struct store_sqlite *sqlite)
     int error = sqlite_make_file(sqlite->path, &fault);
     if (!error)
         error = sqlite_establish(sqlite, &fault);
-    if (!error)
-        error = sqlite_check(sqlite, &fault);
     if (error) {
         sqlite_note_refusal(sqlite, &fault);
         sqlite_disconnect(sqlite);

@@ -54,6 +54,8 @@ enum sqlite_change sqlite_watch_look(struct sqlite_watch *watch, enum sqlite_wri
 {
     struct stat db, beside;
 
+    if (!watch->seen[SQLITE_DB].inode)
+        return SQLITE_UNCHANGED; /* not started yet */
     if (stat(watch->names[SQLITE_DB], &db))
         return SQLITE_GONE;
     if (!is_same(watch, SQLITE_DB, &db))
