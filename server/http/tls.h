@@ -44,6 +44,12 @@ void tls_free(struct tls *tls); /* NULL is fine; no connection may be left */
 /* Of MHD_OPTION_HTTPS_CERT_CALLBACK. It finds its struct tls by http_connection_of(). */
 void *tls_certificate_callback(void);
 
+/* A new connection: http_connection_secured() is called once its handshake is over. */
+void tls_begin(struct MHD_Connection *mhd);
+
+/* In a handshake: it is not the client's turn, but that of the socket's full buffer. */
+bool tls_waits_to_send(struct MHD_Connection *mhd);
+
 /* Past libmicrohttpd, as much as goes at once. */
 void tls_send(struct MHD_Connection *mhd, const char *bytes, size_t size);
 
