@@ -16,7 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PUMP_TURNS 32      /* of libmicrohttpd, before other handles of the loop get their turn */
+#define PUMP_TURNS 32      /* of libmicrohttpd, before other handles of the loop get their turn, */
+#define PUMP_MS 50         /* and how long they may take: new connections wait meanwhile */
 #define PUMP_AGAIN_MS 1000 /* the longest sleep while a connection has a deadline */
 #define TURNED_AWAY_RETRY_S 5
 #define RETRY_JITTER_S 3    /* a Retry-After is longer than needed by less than that */
@@ -268,7 +269,8 @@ void http_loop_pump(struct http_loop *loop)
         return;
     loop->pumping = true;
     keep_house(loop);
-    for (int turn = 0; more && turn < PUMP_TURNS; turn++) {
+    int64_t end_ms = now_ms(loop) + PUMP_MS;
+    for (int turn = 0; more && turn < PUMP_TURNS && now_ms(loop) < end_ms; turn++) {
         loop->triggered = false;
         load_begin_pass(&loop->load, now_ms(loop));
         for (int scheme = 0; scheme < SCHEMES; scheme++)
@@ -281,7 +283,8 @@ void http_loop_pump(struct http_loop *loop)
     }
     loop->pumping = false;
     if (more)
-        uv_timer_start(&loop->timer, on_timer, 0, 0);
+        /* Not 0: libuv would run it again at once, and again, and accept nobody meanwhile. */
+        uv_timer_start(&loop->timer, on_timer, 1, 0);
     else if (has_deadlines(loop))
         uv_timer_start(&loop->timer, on_timer, timeout_ms, 0);
     else

@@ -155,14 +155,14 @@ __attribute__((no_sanitize("coverage"))) static bool has(
 
 bool replies_tell_secrets(const char *bytes, size_t size)
 {
-    for (size_t node = 0; node < WORLD_NODES; node++) {
-        const char *token = world_tokens[node];
+    for (size_t i = 0; i < WORLD_SECRETS; i++) {
+        const char *secret = world_secrets[i];
         uint8_t hash[STORE_HASH_SIZE];
         char hex[2 * STORE_HASH_SIZE + 1];
-        token_hash(token, strlen(token), hash);
-        for (size_t i = 0; i < sizeof hash; i++)
-            snprintf(hex + 2 * i, 3, "%02x", hash[i]);
-        if (has(bytes, size, token, strlen(token)) || has(bytes, size, hash, sizeof hash) ||
+        token_hash(secret, strlen(secret), hash);
+        for (size_t j = 0; j < sizeof hash; j++)
+            snprintf(hex + 2 * j, 3, "%02x", hash[j]);
+        if (has(bytes, size, secret, strlen(secret)) || has(bytes, size, hash, sizeof hash) ||
             has(bytes, size, hex, strlen(hex)))
             return true;
     }
