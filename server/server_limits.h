@@ -26,6 +26,10 @@
 #define LIMIT_KEYS 10000
 #define LIMIT_KEYS_FILE_BYTES (2 * 1024 * 1024)
 
+/* TLS */
+#define LIMIT_TLS_CHAIN 16          /* certificates in the file of one */
+#define LIMIT_TLS_FILE_BYTES 262144 /* of a certificate's or key's */
+
 /* leases and polls */
 #define LIMIT_TTL_DEFAULT_S 30
 #define LIMIT_TTL_MIN_S 5
@@ -95,9 +99,16 @@
 #define LIMIT_LINK_CHARS 512   /* a longer link to the next page is left out */
 #define LIMIT_POLICY_CHARS 384 /* of a page's policy: the head of its reply must fit too */
 #define LIMIT_URL_CHARS 2048
-#define LIMIT_HEADERS_DEADLINE_MS 10000 /* from connecting to the end of the headers */
-#define LIMIT_BODY_DEADLINE_MS 20000
+/* of bodies that arrive and replies that are sent: past it the slowest go */
+#define LIMIT_HELD_BYTES (16 * 1024 * 1024)
+/* where so much of that is taken, a page ends early past a smaller size */
+#define LIMIT_SMALL_PAGES_FROM_BYTES (LIMIT_HELD_BYTES / 4)
+#define LIMIT_SMALL_PAGE_BYTES (64 * 1024)
+/* put together in one pass; further polls wait for the next one */
+#define LIMIT_PASS_PAGES_BYTES (2 * 1024 * 1024)
+#define LIMIT_SEND_BUFFER_BYTES (64 * 1024) /* of one connection, in the kernel */
 #define LIMIT_REPLY_DEADLINE_MS 60000
+#define LIMIT_TIMEOUT_MAX_S 600   /* the longest that the deadlines below may be set to */
 #define LIMIT_IDLE_MS 75000       /* between two requests of one connection */
 #define LIMIT_SHED_LISTS_MS 100   /* passes this long: whole lists are turned away, */
 #define LIMIT_SHED_CHANGES_MS 200 /* then changes in them, */
@@ -108,6 +119,8 @@
 #define LIMIT_SOURCES 131072 /* addresses counted one by one */
 
 /* defaults of options */
+#define LIMIT_DEFAULT_HEADERS_TIMEOUT_S 10 /* from connecting to the end of the headers */
+#define LIMIT_DEFAULT_BODY_TIMEOUT_S 20
 #define LIMIT_DEFAULT_NODES 100000
 #define LIMIT_DEFAULT_NODES_PER_NETWORK 50000
 #define LIMIT_DEFAULT_NODES_PER_ADDRESS 256

@@ -56,6 +56,7 @@ static bool on_pass_done(void *user)
 {
     struct service *service = user;
 
+    index_answer_more(service->index);
     if (service->store && service->store->open_batch)
         service->store->f->flush(service->store);
     return service->store && service->store->open_batch;
@@ -163,68 +164,7 @@ static void on_signal(uv_signal_t *handle, int number)
     uv_timer_start(&service->stop_late, on_stop_late, LIMIT_STOP_MS, 0);
 }
 
-/* --- files ----------------------------------------------------------------------------------- */
-
-static void warn_exposed(const char *file, const char *reason)
-{
-    log_event(LOG_WARN, "secret_exposed", "file", file, "reason", reason, NULL);
-}
-
-static int read_keys(
-    const struct options *options, struct service_files *ret_files, struct fault *ret_fault)
-{
-    bool exposed = false;
-
-    if (!options->keys)
-        return 0;
-    int error = keys_read(options->keys, &ret_files->keys, &exposed, ret_fault);
-    if (!error && exposed)
-        warn_exposed(options->keys,
-            "everyone on this machine may read or change who is let in: chmod 600 it");
-    return error;
-}
-
-static int read_turn_secret(
-    const struct options *options, struct service_files *ret_files, struct fault *ret_fault)
-{
-    const char *file = options->turn_secret_file;
-    bool exposed = false;
-
-    if (!file)
-        return 0;
-    int error = turn_secret_read(file, ret_files->turn_secret, &exposed, ret_fault);
-    if (!error && exposed)
-        warn_exposed(file,
-            "everyone on this machine may read it, and then make TURN credentials: chmod 600 it");
-    return error;
-}
-
-int service_read_files(
-    const struct options *options, struct service_files *ret_files, struct fault *ret_fault)
-{
-    *ret_files = (struct service_files){0};
-    int error = read_keys(options, ret_files, ret_fault);
-    if (!error)
-        error = read_turn_secret(options, ret_files, ret_fault);
-    if (error)
-        service_free_files(ret_files);
-    return error;
-}
-
-void service_free_files(struct service_files *files)
-{
-    keys_free(files->keys);
-    *files = (struct service_files){0};
-}
-
-static void report_reload(const char *what, int error, const struct fault *fault)
-{
-    if (error)
-        log_event(LOG_ERROR, "reload_failed", "what", what, "reason", fault->detail, "effect",
-            "what was read before stays", NULL);
-    else
-        log_event(LOG_INFO, "reloaded", "what", what, NULL);
-}
+/* --- join keys ------------------------------------------------------------------------------- */
 
 static bool on_admits(const uint8_t key_hash[STORE_HASH_SIZE], const char *network, void *user)
 {
@@ -235,26 +175,15 @@ static bool on_admits(const uint8_t key_hash[STORE_HASH_SIZE], const char *netwo
 static void on_reload(uv_signal_t *handle, int number)
 {
     struct service *service = handle->data;
-    struct service_files fresh = {0};
-    struct fault fault;
+    struct keys *before = NULL;
 
     (void)number;
-    if (service->options.keys) {
-        int error = read_keys(&service->options, &fresh, &fault);
-        report_reload("keys", error, &fault);
-        if (!error) {
-            keys_free(service->files->keys);
-            service->files->keys = fresh.keys;
-            http_door_set_keys(service->door, fresh.keys);
-            index_evict(service->index);
-        }
-    }
-    if (service->options.turn_secret_file) {
-        int error = read_turn_secret(&service->options, &fresh, &fault);
-        report_reload("TURN secret", error, &fault);
-        if (!error)
-            strcpy(service->files->turn_secret, fresh.turn_secret);
-    }
+    service_files_reload(&service->options, service->files, clock_now_ms(&clock_system), &before);
+    if (!before)
+        return;
+    http_door_set_keys(service->door, service->files->keys);
+    index_evict(service->index);
+    keys_free(before);
 }
 
 /* --- caps that the system sets --------------------------------------------------------------- */
@@ -313,6 +242,9 @@ static int open_door(struct service *service, struct fault *ret_fault)
         .sources = service->sources,
         .pages = service->pages,
         .checker = service->checker,
+        .headers_timeout_s = options->headers_timeout_s,
+        .body_timeout_s = options->body_timeout_s,
+        .tls = service->files->tls,
         .keys = service->files->keys,
         .rate_per_credential = options->rate_per_credential,
         .ice =
@@ -383,9 +315,9 @@ static int open_checker(struct service *service, struct fault *ret_fault)
 static int listen_all(struct service *service, struct fault *ret_fault)
 {
     for (size_t i = 0; i < service->options.listen_count; i++) {
-        struct listen_address *listen = &service->options.listen[i];
+        struct listen_http *listen = &service->options.listen[i];
         int error = http_loop_listen(http_door_loop(service->door), &listen->address, listen->port,
-            &listen->port, ret_fault);
+            listen->scheme == LISTEN_HTTPS, &listen->port, ret_fault);
         if (error)
             return error;
     }
@@ -398,10 +330,10 @@ static void announce(const struct service *service)
 
     announce_caps(service->asked, &service->options);
     for (size_t i = 0; i < service->options.listen_count; i++) {
-        const struct listen_address *listen = &service->options.listen[i];
+        const struct listen_http *listen = &service->options.listen[i];
         snprintf(number, sizeof number, "%u", listen->port);
         log_event(LOG_INFO, "listening", "address", address_format(&listen->address, address),
-            "port", number, NULL);
+            "port", number, "scheme", listen->scheme == LISTEN_HTTPS ? "https" : "http", NULL);
     }
     snprintf(number, sizeof number, "%zu", index_node_count(service->index));
     const char *access = service->options.open   ? "everyone"
@@ -443,6 +375,12 @@ static void start_handles(struct service *service)
     uv_signal_start(&service->sighup, on_reload, SIGHUP);
 }
 
+static bool on_has_room(void *user)
+{
+    const struct service *service = user;
+    return !service->door || http_door_has_room(service->door);
+}
+
 static int start(struct service *service, struct fault *ret_fault)
 {
     const struct options *options = &service->options;
@@ -454,6 +392,8 @@ static int start(struct service *service, struct fault *ret_fault)
         .open = !options->keys,
         .admits = on_admits,
         .admits_user = service,
+        .has_room = on_has_room,
+        .room_user = service,
         .undeliverable_body = codec_undeliverable_body,
     };
     int error =

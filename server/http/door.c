@@ -19,6 +19,7 @@ struct http_door {
     struct http_loop *loop;
     struct waits *waits;
     uint64_t retry_spread;
+    size_t pages_bytes; /* put together in this pass */
     bool draining;
 };
 
@@ -32,6 +33,7 @@ static int64_t door_now_ms(const struct http_door *door)
 static void send_reply(struct request *request)
 {
     http_connection_enter(request->connection, HTTP_REPLY);
+    http_connection_hold(request->connection, request->reply_bytes);
     MHD_queue_response(request->mhd, request->status, request->response);
     MHD_destroy_response(request->response);
     request->response = NULL;
@@ -91,6 +93,13 @@ static void answer(struct request *request, unsigned status, const char *type, c
     request_resume(request);
 }
 
+static void free_pieces(struct request *request)
+{
+    text_clear(&request->pieces.nodes);
+    text_clear(&request->pieces.gone);
+    text_clear(&request->pieces.messages);
+}
+
 void request_reply(struct request *request, unsigned status, const char *type, struct text *body,
     const struct reply_header *headers)
 {
@@ -108,6 +117,9 @@ void request_reply(struct request *request, unsigned status, const char *type, s
     }
     if (body)
         bytes = text_take(body, &size);
+    /* What the reply was put together from may be as much again. */
+    free_pieces(request);
+    request->reply_bytes = size;
     answer(request, status, type, bytes, size,
         bytes ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT, headers);
 }
@@ -289,7 +301,7 @@ static enum MHD_Result begin(
         return MHD_NO;
     http_connection_enter(request->connection, HTTP_BODY);
     if (checks_size(request, &fault)) {
-        http_answer_by_hand(request->connection->fd, &fault);
+        http_answer_by_hand(request->mhd, &fault);
         return MHD_NO;
     }
     int misled = find_caller(request, &misleading);
@@ -300,7 +312,8 @@ static enum MHD_Result begin(
         if (misled)
             fault = misleading;
     }
-    if (checks_can_drain(request)) {
+    /* Whoever leaves out the length means that a body follows, or hides one: it is not read. */
+    if (fault.error != ERROR_LENGTH_REQUIRED && checks_can_drain(request)) {
         request->refusal = malloc(sizeof fault);
         if (!request->refusal)
             return MHD_NO;
@@ -330,6 +343,13 @@ static void *on_begin(void *user, const char *uri, struct MHD_Connection *mhd)
     return request;
 }
 
+static void free_question(struct request *request)
+{
+    codec_free(request->json);
+    request->json = NULL;
+    text_clear(&request->body);
+}
+
 static void run(struct request *request, const char *path, const char *method)
 {
     http_connection_enter(request->connection, HTTP_RUNNING);
@@ -339,6 +359,8 @@ static void run(struct request *request, const char *path, const char *method)
         preflight(request, path);
     else
         request->route->handle(request);
+    /* It may wait for long, for a commit or for who reads slowly, and parsed JSON is large. */
+    free_question(request);
     if (request->response || request->failed)
         return;
     MHD_suspend_connection(request->mhd);
@@ -360,6 +382,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const 
     if (*upload_size) {
         if (!request->refusal && request->body.length + *upload_size <= LIMIT_BODY_BYTES)
             text_append(&request->body, upload, *upload_size);
+        http_connection_hold(request->connection, request->body.length);
         *upload_size = 0;
         return MHD_YES;
     }
@@ -388,11 +411,8 @@ static void on_complete(void *user, struct MHD_Connection *mhd, void **request_c
     if (request->response)
         MHD_destroy_response(request->response);
     free(request->refusal);
-    codec_free(request->json);
-    text_clear(&request->pieces.nodes);
-    text_clear(&request->pieces.gone);
-    text_clear(&request->pieces.messages);
-    text_clear(&request->body);
+    free_question(request);
+    free_pieces(request);
     free(request);
 }
 
@@ -409,6 +429,17 @@ bool request_parse(struct request *request)
     if (error)
         request_fail(request, &fault);
     return !error;
+}
+
+bool request_page_grew(struct request *request, size_t bytes, size_t length)
+{
+    struct http_door *door = request->door;
+
+    door->pages_bytes += bytes;
+    /* Where much waits to be read, a page is no larger than what the kernel takes at once. */
+    return length < (http_loop_held_bytes(door->loop) < LIMIT_SMALL_PAGES_FROM_BYTES
+                            ? LIMIT_PAGE_BYTES
+                            : LIMIT_SMALL_PAGE_BYTES);
 }
 
 /* --- parked requests ------------------------------------------------------------------------- */
@@ -447,13 +478,7 @@ void request_poll(struct request *request, struct poll_request *poll, poll_done 
         request->retry_after_s = 1;
     }
     request->poll = index_poll(door->config.index, &request->caller, poll, done, request);
-    if (!request->poll)
-        return;
-    /* It may be parked for long: what was only needed to ask is not kept. */
-    codec_free(request->json);
-    request->json = NULL;
-    text_clear(&request->body);
-    if (poll->wait_s > 0)
+    if (request->poll && poll->wait_s > 0)
         request_park(request, cut_poll);
 }
 
@@ -474,6 +499,7 @@ static bool on_exempt(const struct address *address, void *user)
 static bool on_pass_done(void *user)
 {
     struct http_door *door = user;
+    door->pages_bytes = 0;
     return door->config.pass_done(door->config.user);
 }
 
@@ -498,6 +524,9 @@ int http_door_new(
             .sources = config->sources,
             .max_connections = config->max_connections,
             .max_connections_per_address = config->max_connections_per_address,
+            .headers_timeout_s = config->headers_timeout_s,
+            .body_timeout_s = config->body_timeout_s,
+            .tls = config->tls,
             .exempt = on_exempt,
             .handle = on_request,
             .begin = on_begin,
@@ -525,6 +554,11 @@ struct http_loop *http_door_loop(struct http_door *door)
 void http_door_set_keys(struct http_door *door, const struct keys *keys)
 {
     door->config.keys = keys;
+}
+
+bool http_door_has_room(const struct http_door *door)
+{
+    return door->pages_bytes < LIMIT_PASS_PAGES_BYTES;
 }
 
 void http_door_drain(struct http_door *door)

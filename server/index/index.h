@@ -55,6 +55,10 @@ struct index_config {
      * `open`, else not NULL. */
     bool (*admits)(const uint8_t key_hash[STORE_HASH_SIZE], const char *network, void *user);
     void *admits_user;
+    /* May another page be put together now? Where not, polls wait until index_answer_more(). NULL:
+     * always. */
+    bool (*has_room)(void *user);
+    void *room_user;
     /* Writes the body of an `undeliverable` into `ret_body`; returns its length, below `size`. */
     size_t (*undeliverable_body)(
         const struct index_undeliverable *about, char *ret_body, size_t size);
@@ -73,6 +77,9 @@ int64_t index_next_due_ms(const struct index *index);
 
 /* Ends what is due, in bounded batches: leases, messages, parked polls, old tombstones. */
 void index_tick(struct index *index);
+
+/* Goes on with the polls that wait for room; to be called after each pass. */
+void index_answer_more(struct index *index);
 
 /* To be called about once a second: sees whether the store still serves, though nobody asks it, and
  * whether one that did not serves again. */
