@@ -37,6 +37,7 @@ struct http_loop {
     bool closed;
     uv_timer_t timer;
     struct listeners *listeners;
+    struct handshakes *handshakes; /* NULL, where there is no certificate */
     struct phase_list phases[HTTP_PHASES];
     int64_t phase_limits_ms[HTTP_PHASES];
     size_t connections;
@@ -129,13 +130,24 @@ static struct http_connection *connection_new(struct http_loop *loop, struct MHD
         connection->source->connections++;
     loop->connections++;
     phase_join(connection, HTTP_HEADERS);
+    if (connection->tls) {
+        tls_begin(mhd);
+        handshake_begin(loop->handshakes, &connection->handshake, mhd, connection->fd);
+    }
     return connection;
+}
+
+void http_connection_secured(struct http_connection *connection)
+{
+    handshake_end(connection->loop->handshakes, &connection->handshake);
 }
 
 static void connection_free(struct http_connection *connection)
 {
     struct http_loop *loop = connection->loop;
 
+    if (connection->tls)
+        handshake_end(loop->handshakes, &connection->handshake);
     set_held(connection, 0);
     phase_leave(connection);
     if (connection->source) {
@@ -276,6 +288,8 @@ void http_loop_pump(struct http_loop *loop)
         for (int scheme = 0; scheme < SCHEMES; scheme++)
             if (loop->daemons[scheme])
                 MHD_run(loop->daemons[scheme]);
+        if (loop->handshakes)
+            handshakes_rest(loop->handshakes);
         bool again = loop->config.pass_done(loop->config.user);
         load_end_pass(&loop->load, now_ms(loop));
         timeout_ms = shortest_timeout_ms(loop);
@@ -405,9 +419,32 @@ static void on_accepted(
     /* On failure libmicrohttpd has closed the socket. */
     if (MHD_add_connection(loop->daemons[scheme], fd, peer, peer_size) != MHD_YES)
         log_event(LOG_WARN, "connection_refused", "reason", "libmicrohttpd", NULL);
+    else if (scheme == SCHEME_HTTPS)
+        handshakes_rest(loop->handshakes);
 }
 
-static void on_all_accepted(void *user)
+/* Whoever begins with a letter speaks HTTP, and is told in HTTP. TLS begins with another byte. */
+static void on_heard(struct handshake *handshake, void *user)
+{
+    struct text reply = {0};
+    struct fault fault;
+    char heard[LIMIT_HEADER_BYTES];
+
+    (void)user;
+    if (recv(handshake->fd, heard, 1, MSG_PEEK | MSG_DONTWAIT) != 1 || heard[0] < 'A' ||
+        heard[0] > 'Z')
+        return;
+    fault_set(&fault, ERROR_BAD_REQUEST, "this port speaks HTTPS: use https:// in the URL");
+    write_by_hand(&reply, &fault);
+    if (!text_failed(&reply))
+        (void)!send(handshake->fd, reply.bytes, reply.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    text_clear(&reply);
+    /* Closing with unread bytes would reset the connection, and the client would not see why. */
+    (void)!recv(handshake->fd, heard, sizeof heard, MSG_DONTWAIT);
+    shutdown(handshake->fd, SHUT_RDWR);
+}
+
+static void on_ready_to_run(void *user)
 {
     http_loop_pump(user);
 }
@@ -468,10 +505,13 @@ int http_loop_new(
     loop->phase_limits_ms[HTTP_RUNNING] = INT64_MAX;
     loop->phase_limits_ms[HTTP_REPLY] = LIMIT_REPLY_DEADLINE_MS;
     loop->phase_limits_ms[HTTP_IDLE] = LIMIT_IDLE_MS;
-    loop->listeners = listeners_new(config->uv, on_accepted, on_all_accepted, loop);
+    loop->listeners = listeners_new(config->uv, on_accepted, on_ready_to_run, loop);
     for (int scheme = 0; scheme < schemes; scheme++)
         loop->daemons[scheme] = start_daemon(loop, (enum scheme)scheme);
-    if (!loop->listeners || !loop->daemons[schemes - 1] || !loop->daemons[0]) {
+    bool failed = !loop->listeners || !loop->daemons[schemes - 1] || !loop->daemons[0];
+    if (!failed && config->tls)
+        failed = handshakes_new(config->uv, on_heard, on_ready_to_run, loop, &loop->handshakes);
+    if (failed) {
         for (int scheme = 0; scheme < schemes; scheme++)
             if (loop->daemons[scheme])
                 MHD_stop_daemon(loop->daemons[scheme]);
@@ -517,6 +557,10 @@ void http_loop_close(struct http_loop *loop)
     listeners_close(loop->listeners);
     loop->closed = true;
     uv_close((uv_handle_t *)&loop->timer, NULL);
+    if (loop->handshakes) {
+        handshakes_wake(loop->handshakes);
+        handshakes_close(loop->handshakes);
+    }
     for (int scheme = 0; scheme < SCHEMES; scheme++) {
         if (!loop->daemons[scheme])
             continue;
@@ -530,5 +574,6 @@ void http_loop_free(struct http_loop *loop)
     if (!loop)
         return;
     listeners_free(loop->listeners);
+    handshakes_free(loop->handshakes);
     free(loop);
 }
