@@ -103,6 +103,8 @@
 #define LIMIT_PASS_PAGES_BYTES                                                                     \
     (2 * 1024 * 1024) /* put together in one pass; further polls wait for the next one             \
                        */
+#define LIMIT_SMALL_BODY_BYTES 2048 /* always read; larger ones only up to so many bytes in one */
+#define LIMIT_PASS_BODIES_BYTES (512 * 1024) /* pass: one of 64 KiB may take 7 ms to parse */
 #define LIMIT_SEND_BUFFER_BYTES (64 * 1024) /* of one connection, in the kernel */
 #define LIMIT_HEADERS_DEADLINE_MS 10000 /* from connecting to the end of the headers */
 #define LIMIT_BODY_DEADLINE_MS 20000
