@@ -9,7 +9,7 @@ PKG_CONFIG = pkg-config
 SANITIZERS = address,undefined
 SUITES = everyday
 
-LIBRARIES = libmicrohttpd sqlite3 jansson libuv nettle
+LIBRARIES = libmicrohttpd sqlite3 jansson libuv nettle gnutls
 CLIENT_LIBRARIES = libcurl jansson libuv nettle miniupnpc
 
 # --- what there is ------------------------------------------------------------------------------
@@ -44,7 +44,7 @@ CLIENT_ALL_SOURCES = $(CLIENT_SOURCES) $(CLI_SOURCES) $(CLIENT_TEST_SOURCES) \
 	$(CLIENT_HELPER_SOURCES) $(CLIENT_BENCH_SOURCES) $(EXAMPLE_SOURCES)
 SOURCES = $(SERVER_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(BENCH_SOURCES)
 CLIENT_FUZZ_SOURCES = $(wildcard tests/fuzz/fuzz_client_*.c)
-FUZZ_SOURCES = $(filter-out $(CLIENT_FUZZ_SOURCES),$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SOURCES = $(filter-out $(CLIENT_FUZZ_SOURCES),$(wildcard tests/fuzz/*.c))
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 GENERATED = $(BUILD)/generated/schema_sql.h
@@ -56,6 +56,7 @@ CLIENT_TEST_PROGRAMS = $(CLIENT_TEST_SOURCES:%.c=$(BUILD)/%)
 BENCH_PROGRAMS = $(BENCH_SOURCES:%.c=$(BUILD)/%)
 CLIENT_BENCH_PROGRAMS = $(CLIENT_BENCH_SOURCES:%.c=$(BUILD)/%)
 BENCHES = $(wildcard tests/bench/*.py)
+PRELOADS = $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/faults/*.c))
 
 # --- how it is compiled -------------------------------------------------------------------------
 
@@ -67,9 +68,13 @@ DEFINES = -std=gnu11 -D_GNU_SOURCE -Iserver -I$(BUILD)/generated
 
 ifeq ($(SAN),)
 CFLAGS = -O2 -g
-MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
-HARDENING = -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 \
-	$(if $(filter x86_64% i386% i486% i586% i686%,$(MACHINE)),-fcf-protection)
+# What this compiler, or this machine, does not have is left out.
+has_option = $(shell $(CC) -O2 -Werror $(1) -x c -c -o /dev/null /dev/null 2>/dev/null && echo '$(1)')
+# The C library warns where it takes 3 for 2.
+FORTIFY := $(shell echo '\#include <stdlib.h>' | \
+	$(CC) -O2 -Werror -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -x c -E - >/dev/null 2>&1 && echo 3 || echo 2)
+CODE_HARDENING := $(call has_option,-fcf-protection) $(call has_option,-fstack-clash-protection)
+HARDENING = -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(FORTIFY) $(CODE_HARDENING)
 else
 CFLAGS = -O1 -g
 HARDENING = -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -83,7 +88,8 @@ CLIENT_LIBS := $(shell $(PKG_CONFIG) --libs $(CLIENT_LIBRARIES) 2>/dev/null) -ln
 TEST_LIBS := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
 
 COMPILE = $(CC) $(DEFINES) $(CPPFLAGS) $(WARNINGS) $(HARDENING) $(PIC) $(LIBRARY_CFLAGS) $(CFLAGS)
-LINK = $(CC) $(CFLAGS) $(HARDENING) -pie -Wl,-z,relro,-z,now $(LDFLAGS)
+LINK_HARDENING = -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
+LINK = $(CC) $(CFLAGS) $(HARDENING) -pie $(LINK_HARDENING) $(LDFLAGS)
 
 Q = $(if $(V),,@)
 say = @printf '  %-4s %s\n' $(1) $(2)
@@ -113,7 +119,7 @@ $(BUILD)/libsignpost.a: $(call objects,$(CLIENT_SOURCES))
 $(BUILD)/libsignpost.so: $(call objects,$(CLIENT_SOURCES))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(HARDENING) -shared -Wl,-soname,libsignpost.so.$(SOVERSION) \
-		-Wl,-z,relro,-z,now $(if $(SAN),,-Wl,-z,defs) $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS)
+		$(LINK_HARDENING) $(if $(SAN),,-Wl,-z,defs) $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS)
 
 $(SERVER_ARCHIVE): $(call objects,$(filter-out server/main.c,$(SERVER_SOURCES)))
 $(HELPER_ARCHIVE): $(call objects,$(HELPER_SOURCES))
@@ -137,6 +143,12 @@ $(CLIENT_BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/libsignpost.a
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(CLIENT_LIBS)
+
+# What a test puts under the programs with LD_PRELOAD; without sanitizers, which want to be first.
+$(PRELOADS): $(BUILD)/%.so: %.c | toolchain
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(DEFINES) $(WARNINGS) -O2 -g -shared -fPIC -fno-builtin -o $@ $<
 
 # The library may stand in an application: its own names stay inside it.
 $(BUILD)/obj/client/%.o $(BUILD)/obj/tests/client/%.o $(BUILD)/obj/tests/bench/client_%.o: DEFINES = $(CLIENT_DEFINES)
@@ -185,7 +197,7 @@ test: ## install what is missing, build, and run the tests (SUITES="everyday")
 	@$(MAKE) --no-print-directory tests
 	@tests/run --build $(BUILD) $(SUITES)
 
-tests: $(PROGRAMS) $(LIBRARY) $(EXAMPLES) $(TEST_PROGRAMS) $(CLIENT_TEST_PROGRAMS) ## build the programs and the tests
+tests: $(PROGRAMS) $(LIBRARY) $(EXAMPLES) $(TEST_PROGRAMS) $(CLIENT_TEST_PROGRAMS) $(PRELOADS) ## build the programs and the tests
 
 check: ## the tests, the lint, and the tests again under the sanitizers
 	@$(MAKE) --no-print-directory test
@@ -198,31 +210,54 @@ test-valgrind: ## install what is missing, and run the tests of the client under
 	@$(MAKE) --no-print-directory tests
 	@tests/run --build $(BUILD) --valgrind client
 
-# A target is tests/fuzz/fuzz_NAME.c with the corpus tests/fuzz/corpus/NAME, and a line here with
-# the sources that it needs; those of the client have names that begin with client_.
-FUZZ_SOURCES_stun = server/net/stun.c
-FUZZ_SOURCES_client_stun = client/nat/stun.c
+# The server's own code as it is, without what hardening adds; what a test kills leaves no counts.
+COVERAGE_SUITES = unit store http
+COVERAGE_LEAST = 85
+coverage: ## install what is missing, and show which lines of the server COVERAGE_SUITES run
+	@tests/setup build $(COVERAGE_SUITES:%=suites:%)
+	$(Q)rm -f $$(find $(BUILD)/coverage -name '*.gcda' 2>/dev/null)
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage CFLAGS='-O0 -g --coverage' HARDENING= tests
+	@tests/run --build $(BUILD)/coverage $(COVERAGE_SUITES)
+	@tests/coverage $(BUILD)/coverage --least $(COVERAGE_LEAST)
 
+# A target is tests/fuzz/fuzz_NAME.c with the corpus tests/fuzz/corpus/NAME, and perhaps the
+# dictionary tests/fuzz/NAME.dict. It is linked with the index, or, where its NAME begins with
+# client_, with the client. Two run at a time.
 FUZZ_BUILD = $(BUILD)/fuzz
 FUZZ_TARGETS = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_COMPILE = clang -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+FUZZ_HELPERS = $(filter-out $(wildcard tests/fuzz/fuzz_*.c),$(wildcard tests/fuzz/*.c))
+FUZZ_FLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=all
+FUZZ_LINK = clang -g -fsanitize=fuzzer,address,undefined
 SECONDS = 60
+fuzz_objects = $(patsubst %.c,$(FUZZ_BUILD)/obj/%.o,$(1))
 
-fuzz: ## install what is missing, and give each parser SECONDS=60 of what it should not get
+fuzz: ## install what is missing, and fuzz for SECONDS=60 each (FUZZ_TARGETS="request codec")
 	@tests/setup build fuzz
 	@$(MAKE) --no-print-directory $(FUZZ_TARGETS:%=$(FUZZ_BUILD)/%)
-	$(Q)for name in $(FUZZ_TARGETS); do echo "  FUZZ $$name"; found=$$(mktemp -d); \
-		$(FUZZ_BUILD)/$$name -max_total_time=$(SECONDS) -max_len=4096 -print_final_stats=1 \
-			-artifact_prefix=$(FUZZ_BUILD)/ "$$found" tests/fuzz/corpus/$$name 2>"$$found.log" \
-			|| { cat "$$found.log"; rm -rf "$$found" "$$found.log"; exit 1; }; \
-		grep number_of_executed_units "$$found.log"; rm -rf "$$found" "$$found.log"; done
+	$(Q)printf '%s\n' $(FUZZ_TARGETS) | xargs -P2 -n1 tests/fuzz/run $(FUZZ_BUILD) $(SECONDS)
 
-.SECONDEXPANSION:
-$(FUZZ_BUILD)/%: tests/fuzz/fuzz_%.c $$(FUZZ_SOURCES_$$*) | $(GENERATED)
-	$(call say,FUZZ,$@)
+$(FUZZ_BUILD)/obj/client/%.o $(FUZZ_BUILD)/obj/tests/fuzz/fuzz_client_%.o: DEFINES = $(CLIENT_DEFINES)
+$(FUZZ_BUILD)/obj/%.o: %.c | toolchain $(GENERATED)
+	$(call say,FUZZ,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(FUZZ_COMPILE) $(if $(filter client_%,$*),$(CLIENT_DEFINES),$(DEFINES)) -o $@ \
-		$(filter %.c,$^) $(if $(filter client_%,$*),$(CLIENT_LIBS),$(LIBRARY_LIBS))
+	$(Q)clang $(FUZZ_FLAGS) $(DEFINES) $(LIBRARY_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(FUZZ_BUILD)/server.a: $(call fuzz_objects,$(FUZZ_HELPERS) $(filter-out server/main.c,$(SERVER_SOURCES)))
+$(FUZZ_BUILD)/client.a: $(call fuzz_objects,$(CLIENT_SOURCES))
+$(FUZZ_BUILD)/server.a $(FUZZ_BUILD)/client.a:
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(FUZZ_BUILD)/client_%: $(FUZZ_BUILD)/obj/tests/fuzz/fuzz_client_%.o $(FUZZ_BUILD)/client.a
+	$(Q)$(FUZZ_LINK) -o $@ $^ $(CLIENT_LIBS)
+
+$(FUZZ_BUILD)/%: $(FUZZ_BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_BUILD)/server.a
+	$(Q)$(FUZZ_LINK) -o $@ $^ $(LIBRARY_LIBS)
+
+$(FUZZ_BUILD)/obj/server/pages/files.o: $(PAGE_FILES)
+
+-include $(patsubst %.o,%.d,$(call fuzz_objects,$(FUZZ_HELPERS) $(SERVER_SOURCES) $(CLIENT_SOURCES) \
+	$(wildcard tests/fuzz/fuzz_*.c)))
 
 demo: all ## two peers meet over the index, with nothing but curl
 	@SIGNPOSTD=$(abspath $(BUILD)/signpostd) sh tests/e2e/demo.sh
@@ -234,12 +269,12 @@ bench: ## install what is missing, and measure: a script a question, in tests/be
 
 # --- linting ------------------------------------------------------------------------------------
 
-LINT_SOURCES = $(SOURCES) $(FUZZ_SOURCES)
+LINT_SOURCES = $(SOURCES) $(FUZZ_SOURCES) $(wildcard tests/faults/*.c)
 LINT_CLIENT_SOURCES = $(CLIENT_ALL_SOURCES) $(CLIENT_FUZZ_SOURCES)
 LINT_FILES = $(LINT_SOURCES) $(LINT_CLIENT_SOURCES) \
 	$(wildcard server/*.h server/*/*.h client/*.h client/*/*.h tests/*/*.h)
 
-lint: lint-includes lint-format lint-cppcheck lint-tidy ## format, clang-tidy, cppcheck, includes
+lint: lint-includes lint-format lint-cppcheck lint-analyzer lint-tidy ## format, includes, cppcheck, clang-tidy, gcc -fanalyzer
 
 lint-includes:
 	$(call say,LINT,includes)
@@ -257,6 +292,14 @@ lint-cppcheck: $(GENERATED)
 	$(call say,LINT,cppcheck)
 	$(Q)$(CPPCHECK) -Iserver -I$(BUILD)/generated $(LINT_SOURCES)
 	$(if $(LINT_CLIENT_SOURCES),$(Q)$(CPPCHECK) -Iclient $(LINT_CLIENT_SOURCES))
+
+# Of the tests it knows too little: that a failed assertion of cmocka's does not return.
+lint-analyzer: $(GENERATED)
+	$(call say,LINT,gcc-analyzer)
+	$(Q)printf '%s\n' $(filter server/%,$(LINT_SOURCES)) | \
+		xargs -r -P2 -n1 tests/lint/analyze $(DEFINES) $(LIBRARY_CFLAGS)
+	$(Q)printf '%s\n' $(filter client/%,$(LINT_CLIENT_SOURCES)) | \
+		xargs -r -P2 -n1 tests/lint/analyze $(CLIENT_DEFINES)
 
 lint-tidy: $(GENERATED)
 	$(call say,LINT,clang-tidy)
@@ -297,5 +340,5 @@ help: ## this list
 
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
-.PHONY: all toolchain run examples setup test tests check test-valgrind fuzz demo bench lint lint-includes lint-format \
-	lint-cppcheck lint-tidy lint-selftest install clean help
+.PHONY: all toolchain run examples setup test tests check test-valgrind coverage fuzz demo bench lint lint-includes lint-format \
+	lint-cppcheck lint-analyzer lint-tidy lint-selftest install clean help

@@ -18,7 +18,8 @@ bool http_is_base_url(const char *url)
 const char *http_log_name(const char *url)
 {
     const char *authority = url + http_scheme_size(url);
-    const char *end = memchr(authority, '@', strcspn(authority, "/"));
+    /* The last one: what stands before it may have others in it. */
+    const char *end = memrchr(authority, '@', strcspn(authority, "/"));
 
     return end ? end + 1 : url;
 }

@@ -32,8 +32,7 @@ int keys_parse(const char *text, size_t size, struct keys **ret_keys, struct fau
 
 /* Those of a file, which may have LIMIT_KEYS_FILE_BYTES. `ret_exposed`: everyone on this machine
  * may read or write it. */
-int keys_read(
-    const char *path, struct keys **ret_keys, bool *ret_exposed, struct fault *ret_fault);
+int keys_read(const char *path, struct keys **ret_keys, bool *ret_exposed, struct fault *ret_fault);
 void keys_free(struct keys *keys); /* NULL is fine */
 
 size_t keys_count(const struct keys *keys);

@@ -36,14 +36,24 @@ struct option {
     FIELD(name), .count = offsetof(struct options, name##_count),                                  \
                  .size = sizeof((struct options *)NULL)->name[0]
 #define FLAG .read = value_read_flag, .expected = "1, true, yes, 0, false or no"
+#define TIMEOUT                                                                                    \
+    "SECONDS", value_read_timeout,                                                                 \
+        .expected = "a whole number of seconds from 1 to " QUOTE_MACRO(LIMIT_TIMEOUT_MAX_S)
 #define COUNT                                                                                      \
     .metavar = "N", .read = value_read_count,                                                      \
     .expected = "a whole number from 0 (no limit) to " QUOTE_MACRO(VALUE_COUNT_MAX)
 
 static const struct option options_table[] = {
-    {"listen", "ADDR:PORT", value_read_listen, LIST(listen), .standard = "127.0.0.1:7117",
-        .expected = "an address and a port, as 127.0.0.1:7117 or [::1]:7117",
-        .help = "Listen on this address and TCP port; port 0 is any free one. Repeatable."},
+    {"listen", "ADDR:PORT", value_read_listen_http, LIST(listen), .standard = "127.0.0.1:7117",
+        .expected = "an address and a port, as 127.0.0.1:7117 or https://[::1]:7117",
+        .help = "Listen on this address and TCP port; port 0 is any free one. It speaks HTTPS "
+                "where there is --tls-cert, else HTTP; http:// or https:// before it says which. "
+                "Repeatable."},
+    {"tls-cert", "FILE", value_read_text, FIELD(tls_cert), .expected = "a file name",
+        .help = "The certificate for HTTPS in PEM, followed by those that it is signed by. Read "
+                "again on SIGHUP."},
+    {"tls-key", "FILE", value_read_text, FIELD(tls_key), .expected = "a file name",
+        .help = "The private key of the certificate, in PEM."},
     {"db", "FILE", value_read_text, FIELD(db), .standard = "signpost.db", .expected = "a file name",
         .help = "The database; it is made where there is none."},
     {"keys", "FILE", value_read_text, FIELD(keys), .expected = "a file name",
@@ -117,6 +127,12 @@ static const struct option options_table[] = {
     {"max-connections-per-address", COUNT, FIELD(max_connections_per_address),
         .standard = QUOTE_MACRO(LIMIT_DEFAULT_CONNECTIONS_PER_ADDRESS),
         .help = "TCP connections of one address; 0: no limit."},
+    {"headers-timeout", TIMEOUT, FIELD(headers_timeout_s),
+        .standard = QUOTE_MACRO(LIMIT_DEFAULT_HEADERS_TIMEOUT_S),
+        .help = "From connecting to the end of a request's headers, however they trickle."},
+    {"body-timeout", TIMEOUT, FIELD(body_timeout_s),
+        .standard = QUOTE_MACRO(LIMIT_DEFAULT_BODY_TIMEOUT_S),
+        .help = "From the end of the headers to the end of the body."},
     {"log-format", "text|json", value_read_format, FIELD(log_json), .standard = "text",
         .expected = "text or json", .help = "How a line of the log on stderr is written."},
     {"log-level", "LEVEL", value_read_level, FIELD(log_level), .standard = "info",
@@ -425,6 +441,29 @@ static bool check_open(struct parse *parse)
     return true;
 }
 
+/* A certificate is of no use without its key, nor HTTPS without both. */
+static bool check_tls(struct parse *parse)
+{
+    struct options *options = &parse->options;
+
+    if (!options->tls_cert != !options->tls_key) {
+        fault_set(parse->fault, ERROR_BAD_REQUEST, "--tls-%s needs --tls-%s: HTTPS takes both",
+            options->tls_cert ? "cert" : "key", options->tls_cert ? "key" : "cert");
+        return false;
+    }
+    for (size_t i = 0; i < options->listen_count; i++) {
+        struct listen_http *listen = &options->listen[i];
+        if (listen->scheme == LISTEN_HTTPS && !options->tls_cert) {
+            fault_set(parse->fault, ERROR_BAD_REQUEST,
+                "--listen https://... needs --tls-cert and --tls-key");
+            return false;
+        }
+        if (listen->scheme == LISTEN_AS_CAN_BE)
+            listen->scheme = options->tls_cert ? LISTEN_HTTPS : LISTEN_HTTP;
+    }
+    return true;
+}
+
 /* TURN servers and the secret for them are of no use without each other. */
 static bool check_turn(struct parse *parse)
 {
@@ -452,7 +491,7 @@ enum options_verdict options_parse(
     if (verdict != OPTIONS_RUN)
         return verdict;
     if (!take_environment(&parse) || !take_defaults(&parse) || !check_open(&parse) ||
-        !check_turn(&parse))
+        !check_tls(&parse) || !check_turn(&parse))
         return OPTIONS_WRONG;
     *ret_options = parse.options;
     return OPTIONS_RUN;

@@ -21,9 +21,19 @@ struct listen_address {
     uint16_t port; /* 0: any free one */
 };
 
+enum listen_scheme { LISTEN_AS_CAN_BE, LISTEN_HTTP, LISTEN_HTTPS };
+
+struct listen_http {
+    struct address address;
+    uint16_t port;             /* 0: any free one */
+    enum listen_scheme scheme; /* after parsing one of the other two */
+};
+
 struct options {
-    struct listen_address listen[OPTIONS_LIST_MAX];
-    size_t listen_count; /* never 0 after parsing */
+    struct listen_http listen[OPTIONS_LIST_MAX];
+    size_t listen_count;  /* never 0 after parsing */
+    const char *tls_cert; /* NULL: no HTTPS, and no tls_key; else both */
+    const char *tls_key;
     const char *db;
     const char *keys; /* NULL: none, and the index is open */
     bool open;
@@ -49,6 +59,7 @@ struct options {
     size_t max_nodes, max_nodes_per_network, max_nodes_per_address;
     size_t max_waiters, max_waiters_per_address;
     size_t max_connections, max_connections_per_address;
+    int headers_timeout_s, body_timeout_s;
     enum log_level log_level;
     bool log_json;
     bool check_config; /* --check-config: parse, say so, exit 0 */

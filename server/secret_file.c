@@ -71,8 +71,7 @@ static bool is_blank(char character)
     return character == ' ' || character == '\t' || character == '\r';
 }
 
-bool secret_file_line(
-    const char **text, const char *end, const char **ret_line, size_t *ret_length)
+bool secret_file_line(const char **text, const char *end, const char **ret_line, size_t *ret_length)
 {
     const char *line = *text;
 

@@ -26,6 +26,10 @@
 #define LIMIT_KEYS 10000
 #define LIMIT_KEYS_FILE_BYTES (2 * 1024 * 1024)
 
+/* TLS */
+#define LIMIT_TLS_CHAIN 16          /* certificates in the file of one */
+#define LIMIT_TLS_FILE_BYTES 262144 /* of a certificate's or key's */
+
 /* leases and polls */
 #define LIMIT_TTL_DEFAULT_S 30
 #define LIMIT_TTL_MIN_S 5
@@ -58,7 +62,7 @@
 #define LIMIT_MAIL_BYTES (256LL * 1024 * 1024) /* of bodies, in all, on disk */
 #define LIMIT_MAIL_MESSAGES_PER_NETWORK (LIMIT_MAIL_MESSAGES / 2)
 #define LIMIT_MAIL_BYTES_PER_NETWORK (LIMIT_MAIL_BYTES / 2)
-#define LIMIT_MAIL_DEFAULT_MESSAGES 100        /* in one reply */
+#define LIMIT_MAIL_DEFAULT_MESSAGES 100 /* in one reply */
 #define LIMIT_MAIL_MAX_MESSAGES 1000
 #define LIMIT_MESSAGE_TTL_MIN_S 1
 #define LIMIT_MESSAGE_TTL_MAX_S 600
@@ -95,21 +99,20 @@
 #define LIMIT_LINK_CHARS 512   /* a longer link to the next page is left out */
 #define LIMIT_POLICY_CHARS 384 /* of a page's policy: the head of its reply must fit too */
 #define LIMIT_URL_CHARS 2048
-#define LIMIT_HELD_BYTES                                                                           \
-    (16 * 1024 * 1024) /* of bodies that arrive and replies that are sent: past it the slowest go  \
-                        */
-#define LIMIT_SMALL_PAGES_FROM_BYTES (LIMIT_HELD_BYTES / 4) /* of these; from here on a page ends */
-#define LIMIT_SMALL_PAGE_BYTES (64 * 1024)                  /* early past this */
-#define LIMIT_PASS_PAGES_BYTES                                                                     \
-    (2 * 1024 * 1024) /* put together in one pass; further polls wait for the next one             \
-                       */
-#define LIMIT_SMALL_BODY_BYTES 2048 /* always read; larger ones only up to so many bytes in one */
-#define LIMIT_PASS_BODIES_BYTES (512 * 1024) /* pass: one of 64 KiB may take 7 ms to parse */
+/* of bodies that arrive and replies that are sent: past it the slowest go */
+#define LIMIT_HELD_BYTES (16 * 1024 * 1024)
+/* where so much of that is taken, a page ends early past a smaller size */
+#define LIMIT_SMALL_PAGES_FROM_BYTES (LIMIT_HELD_BYTES / 4)
+#define LIMIT_SMALL_PAGE_BYTES (64 * 1024)
+/* put together in one pass; further polls wait for the next one */
+#define LIMIT_PASS_PAGES_BYTES (2 * 1024 * 1024)
+/* a larger body is parsed only up to so many bytes in one pass: 64 KiB may take 7 ms */
+#define LIMIT_SMALL_BODY_BYTES 2048
+#define LIMIT_PASS_BODIES_BYTES (512 * 1024)
 #define LIMIT_SEND_BUFFER_BYTES (64 * 1024) /* of one connection, in the kernel */
-#define LIMIT_HEADERS_DEADLINE_MS 10000 /* from connecting to the end of the headers */
-#define LIMIT_BODY_DEADLINE_MS 20000
 #define LIMIT_REPLY_DEADLINE_MS 60000
-#define LIMIT_IDLE_MS 75000  /* between two requests of one connection */
+#define LIMIT_TIMEOUT_MAX_S 600   /* the longest that the deadlines below may be set to */
+#define LIMIT_IDLE_MS 75000       /* between two requests of one connection */
 #define LIMIT_SHED_LISTS_MS 100   /* passes this long: whole lists are turned away, */
 #define LIMIT_SHED_CHANGES_MS 200 /* then changes in them, */
 #define LIMIT_SHED_MAIL_MS 300    /* then messages, */
@@ -119,6 +122,8 @@
 #define LIMIT_SOURCES 131072 /* addresses counted one by one */
 
 /* defaults of options */
+#define LIMIT_DEFAULT_HEADERS_TIMEOUT_S 10 /* from connecting to the end of the headers */
+#define LIMIT_DEFAULT_BODY_TIMEOUT_S 20
 #define LIMIT_DEFAULT_NODES 100000
 #define LIMIT_DEFAULT_NODES_PER_NETWORK 50000
 #define LIMIT_DEFAULT_NODES_PER_ADDRESS 256
@@ -126,7 +131,7 @@
 #define LIMIT_DEFAULT_WAITERS_PER_ADDRESS 256
 #define LIMIT_DEFAULT_CONNECTIONS 25000
 #define LIMIT_DEFAULT_CONNECTIONS_PER_ADDRESS 512
-#define LIMIT_DEFAULT_RATE 50 /* requests a second; the burst is twice that */
+#define LIMIT_DEFAULT_RATE 50                 /* requests a second; the burst is twice that */
 #define LIMIT_DEFAULT_RATE_PER_CREDENTIAL 200 /* likewise, of one join key or node token */
 
 #endif

@@ -19,6 +19,21 @@ bool value_read_listen(const char *text, void *ret_value)
     return address_port_parse(text, &listen->address, &listen->port);
 }
 
+bool value_read_listen_http(const char *text, void *ret_value)
+{
+    struct listen_http *listen = ret_value;
+
+    listen->scheme = LISTEN_AS_CAN_BE;
+    if (!strncmp(text, "http://", 7)) {
+        listen->scheme = LISTEN_HTTP;
+        text += 7;
+    } else if (!strncmp(text, "https://", 8)) {
+        listen->scheme = LISTEN_HTTPS;
+        text += 8;
+    }
+    return address_port_parse(text, &listen->address, &listen->port);
+}
+
 bool value_read_range(const char *text, void *ret_value)
 {
     return address_range_parse(text, ret_value);
@@ -147,6 +162,17 @@ bool value_read_rate(const char *text, void *ret_value)
     if (number > VALUE_RATE_MAX)
         return false;
     *rate = number;
+    return true;
+}
+
+bool value_read_timeout(const char *text, void *ret_value)
+{
+    size_t digits = strspn(text, DIGITS);
+    unsigned long seconds = strtoul(text, NULL, 10);
+
+    if (!digits || digits > 4 || text[digits] || seconds < 1 || seconds > LIMIT_TIMEOUT_MAX_S)
+        return false;
+    *(int *)ret_value = (int)seconds;
     return true;
 }
 

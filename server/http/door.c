@@ -302,14 +302,13 @@ static enum MHD_Result begin(
         return MHD_NO;
     http_connection_enter(request->connection, HTTP_BODY);
     if (checks_size(request, &fault)) {
-        http_answer_by_hand(request->connection->fd, &fault);
+        http_answer_by_hand(request->mhd, &fault);
         return MHD_NO;
     }
     int misled = find_caller(request, &misleading);
     if (!check_rate(request, &fault)) {
         if (!misled && !policy_check_host(policy, request->mhd, &fault) &&
-            !checks_run(request, path, method, &fault) &&
-            !check_credential_rate(request, &fault))
+            !checks_run(request, path, method, &fault) && !check_credential_rate(request, &fault))
             return MHD_YES;
         if (misled)
             fault = misleading;
@@ -541,6 +540,9 @@ int http_door_new(
             .sources = config->sources,
             .max_connections = config->max_connections,
             .max_connections_per_address = config->max_connections_per_address,
+            .headers_timeout_s = config->headers_timeout_s,
+            .body_timeout_s = config->body_timeout_s,
+            .tls = config->tls,
             .exempt = on_exempt,
             .handle = on_request,
             .begin = on_begin,

@@ -31,7 +31,9 @@ struct http_door_config {
     struct sources *sources;
     const struct pages *pages; /* borrowed until http_door_free() */
     struct checker *checker;   /* likewise */
-    const struct keys *keys;   /* NULL: none, the index is open; see http_door_set_keys() */
+    int headers_timeout_s, body_timeout_s;
+    const struct tls *tls;      /* NULL: no HTTPS */
+    const struct keys *keys;    /* NULL: none, the index is open; see http_door_set_keys() */
     double rate_per_credential; /* requests a second of one join key or node token; 0: no limit */
     struct ice ice;
     struct http_policy policy;
@@ -85,8 +87,8 @@ struct request {
     const struct page *page; /* of a route that is one, else NULL */
     struct caller caller;
     struct bucket *bucket; /* of its credential, or NULL; only until the request is run */
-    uint16_t port;     /* of the caller; 0: not known */
-    struct json *json; /* of routes that read one */
+    uint16_t port;         /* of the caller; 0: not known */
+    struct json *json;     /* of routes that read one */
     struct poll_pieces pieces;
     size_t reply_bytes; /* of its body, where it is in memory for this request alone */
     struct meta_filter filters[LIMIT_FILTERS];

@@ -1,6 +1,8 @@
 #include "http/loop.h"
 
 #include "codec.h"
+#include "http/listen.h"
+#include "http/tls.h"
 #include "log.h"
 #include "server_limits.h"
 #include "text.h"
@@ -17,26 +19,11 @@
 #define PUMP_TURNS 32      /* of libmicrohttpd, before other handles of the loop get their turn, */
 #define PUMP_MS 50         /* and how long they may take: new connections wait meanwhile */
 #define PUMP_AGAIN_MS 1000 /* the longest sleep while a connection has a deadline */
-#define ACCEPT_BATCH 128   /* connections taken from one listener in a row */
-#define LISTEN_BACKLOG 1024
 #define TURNED_AWAY_RETRY_S 5
 #define CONNECTION_SLACK 64 /* our own limit must be met before libmicrohttpd's */
 
-static const int64_t phase_limits_ms[HTTP_PHASES] = {
-    [HTTP_HEADERS] = LIMIT_HEADERS_DEADLINE_MS,
-    [HTTP_BODY] = LIMIT_BODY_DEADLINE_MS,
-    [HTTP_RUNNING] = INT64_MAX,
-    [HTTP_REPLY] = LIMIT_REPLY_DEADLINE_MS,
-    [HTTP_IDLE] = LIMIT_IDLE_MS,
-};
-
-struct listener {
-    uv_poll_t readable;
-    struct http_loop *loop;
-    struct listener *next;
-    int fd;
-    bool paused; /* out of descriptors: tried again with the timer */
-};
+/* libmicrohttpd has a daemon for each. */
+enum scheme { SCHEME_HTTP, SCHEME_HTTPS, SCHEMES };
 
 struct phase_list {
     struct http_connection *first, *last;
@@ -44,11 +31,14 @@ struct phase_list {
 
 struct http_loop {
     struct http_loop_config config;
-    struct MHD_Daemon *daemon;
-    uv_poll_t events;
+    struct MHD_Daemon *daemons[SCHEMES]; /* that of HTTPS: NULL, where there is no certificate */
+    uv_poll_t events[SCHEMES];
+    bool closed;
     uv_timer_t timer;
-    struct listener *listeners;
+    struct listeners *listeners;
+    struct handshakes *handshakes; /* NULL, where there is no certificate */
     struct phase_list phases[HTTP_PHASES];
+    int64_t phase_limits_ms[HTTP_PHASES];
     size_t connections;
     size_t held_bytes;   /* of all connections */
     size_t cut_for_room; /* connections, since the last line in the log about it */
@@ -117,12 +107,6 @@ struct http_connection *http_connection_of(struct MHD_Connection *mhd)
     return info ? info->socket_context : NULL;
 }
 
-static uint16_t sockaddr_port(const struct sockaddr *name)
-{
-    return ntohs(name->sa_family == AF_INET6 ? ((const struct sockaddr_in6 *)name)->sin6_port
-                                             : ((const struct sockaddr_in *)name)->sin_port);
-}
-
 static struct http_connection *connection_new(struct http_loop *loop, struct MHD_Connection *mhd)
 {
     struct http_connection *connection = calloc(1, sizeof *connection);
@@ -136,20 +120,32 @@ static struct http_connection *connection_new(struct http_loop *loop, struct MHD
     connection->fd = info->connect_fd;
     info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     address_from_sockaddr(info->client_addr, &connection->address);
-    connection->port = sockaddr_port(info->client_addr);
+    connection->port = listeners_port_of(info->client_addr);
+    connection->tls = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION) != NULL;
     if (!loop->config.exempt(&connection->address, loop->config.user))
         connection->source = source_hold(loop->config.sources, &connection->address, now_ms(loop));
     if (connection->source)
         connection->source->connections++;
     loop->connections++;
     phase_join(connection, HTTP_HEADERS);
+    if (connection->tls) {
+        tls_begin(mhd);
+        handshake_begin(loop->handshakes, &connection->handshake, mhd, connection->fd);
+    }
     return connection;
+}
+
+void http_connection_secured(struct http_connection *connection)
+{
+    handshake_end(connection->loop->handshakes, &connection->handshake);
 }
 
 static void connection_free(struct http_connection *connection)
 {
     struct http_loop *loop = connection->loop;
 
+    if (connection->tls)
+        handshake_end(loop->handshakes, &connection->handshake);
     set_held(connection, 0);
     phase_leave(connection);
     if (connection->source) {
@@ -177,9 +173,9 @@ static void cut_late(struct http_loop *loop)
 {
     for (int phase = 0; phase < HTTP_PHASES; phase++) {
         struct http_connection *next;
-        if (phase_limits_ms[phase] == INT64_MAX)
+        if (loop->phase_limits_ms[phase] == INT64_MAX)
             continue;
-        int64_t latest_ms = now_ms(loop) - phase_limits_ms[phase];
+        int64_t latest_ms = now_ms(loop) - loop->phase_limits_ms[phase];
         for (struct http_connection *at = loop->phases[phase].first;
              at && at->since_ms <= latest_ms; at = next) {
             next = at->next;
@@ -233,8 +229,6 @@ static void report_cut(struct http_loop *loop)
 
 /* --- the pump -------------------------------------------------------------------------------- */
 
-static void on_connectable(uv_poll_t *readable, int status, int events);
-
 /* Once a second, however busy the loop is. */
 static void keep_house(struct http_loop *loop)
 {
@@ -245,11 +239,7 @@ static void keep_house(struct http_loop *loop)
     loop->next_keeping_ms = now + PUMP_AGAIN_MS;
     cut_late(loop);
     report_cut(loop);
-    for (struct listener *listener = loop->listeners; listener; listener = listener->next)
-        if (listener->paused) {
-            listener->paused = false;
-            uv_poll_start(&listener->readable, UV_READABLE, on_connectable);
-        }
+    listeners_go_on(loop->listeners);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -260,20 +250,32 @@ static void on_timer(uv_timer_t *timer)
 static bool has_deadlines(const struct http_loop *loop)
 {
     for (int phase = 0; phase < HTTP_PHASES; phase++)
-        if (loop->phases[phase].first && phase_limits_ms[phase] != INT64_MAX)
+        if (loop->phases[phase].first && loop->phase_limits_ms[phase] != INT64_MAX)
             return true;
-    for (const struct listener *listener = loop->listeners; listener; listener = listener->next)
-        if (listener->paused)
-            return true;
-    return false;
+    return listeners_pause(loop->listeners);
+}
+
+/* When libmicrohttpd wants to be run again without anything having become ready. */
+static uint64_t shortest_timeout_ms(const struct http_loop *loop)
+{
+    uint64_t shortest_ms = PUMP_AGAIN_MS;
+
+    for (int scheme = 0; scheme < SCHEMES; scheme++) {
+        MHD_UNSIGNED_LONG_LONG timeout_ms;
+        if (loop->daemons[scheme] &&
+            MHD_get_timeout(loop->daemons[scheme], &timeout_ms) == MHD_YES &&
+            timeout_ms < shortest_ms)
+            shortest_ms = timeout_ms;
+    }
+    return shortest_ms;
 }
 
 void http_loop_pump(struct http_loop *loop)
 {
-    MHD_UNSIGNED_LONG_LONG timeout_ms = PUMP_AGAIN_MS;
+    uint64_t timeout_ms = PUMP_AGAIN_MS;
     bool more = true;
 
-    if (loop->pumping || !loop->daemon)
+    if (loop->pumping || loop->closed)
         return;
     loop->pumping = true;
     keep_house(loop);
@@ -281,11 +283,14 @@ void http_loop_pump(struct http_loop *loop)
     for (int turn = 0; more && turn < PUMP_TURNS && now_ms(loop) < end_ms; turn++) {
         loop->triggered = false;
         load_begin_pass(&loop->load, now_ms(loop));
-        MHD_run(loop->daemon);
+        for (int scheme = 0; scheme < SCHEMES; scheme++)
+            if (loop->daemons[scheme])
+                MHD_run(loop->daemons[scheme]);
+        if (loop->handshakes)
+            handshakes_rest(loop->handshakes);
         bool again = loop->config.pass_done(loop->config.user);
         load_end_pass(&loop->load, now_ms(loop));
-        if (MHD_get_timeout(loop->daemon, &timeout_ms) != MHD_YES || timeout_ms > PUMP_AGAIN_MS)
-            timeout_ms = PUMP_AGAIN_MS;
+        timeout_ms = shortest_timeout_ms(loop);
         more = again || loop->triggered || timeout_ms == 0;
     }
     loop->pumping = false;
@@ -322,45 +327,62 @@ bool http_loop_triggered(const struct http_loop *loop)
 
 /* --- listening ------------------------------------------------------------------------------- */
 
-void http_answer_by_hand(int fd, const struct fault *fault)
+static void write_by_hand(struct text *out, const struct fault *fault)
 {
-    struct text problem = {0}, reply = {0};
+    struct text problem = {0};
 
     codec_write_problem(&problem, fault);
-    text_printf(&reply,
+    text_printf(out,
         "HTTP/1.1 %u %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
         "Connection: close\r\n",
         error_http_status(fault->error), error_title(fault->error), problem.length);
     if (fault->retry_after_s)
-        text_printf(&reply, "Retry-After: %d\r\n", fault->retry_after_s);
-    text_puts(&reply, "\r\n");
-    text_append(&reply, problem.bytes, problem.length);
-    if (!text_failed(&problem) && !text_failed(&reply))
-        (void)!send(fd, reply.bytes, reply.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+        text_printf(out, "Retry-After: %d\r\n", fault->retry_after_s);
+    text_puts(out, "\r\n");
+    text_append(out, problem.bytes, problem.length);
+    if (text_failed(&problem))
+        text_clear(out);
     text_clear(&problem);
-    text_clear(&reply);
-    shutdown(fd, SHUT_WR);
 }
 
-/* Says why before closing. */
-static void turn_away(int fd, int error, const char *detail)
+void http_answer_by_hand(struct MHD_Connection *mhd, const struct fault *fault)
 {
+    const struct http_connection *connection = http_connection_of(mhd);
+    struct text reply = {0};
+
+    write_by_hand(&reply, fault);
+    if (!text_failed(&reply) && connection->tls)
+        tls_send(mhd, reply.bytes, reply.length);
+    else if (!text_failed(&reply))
+        (void)!send(connection->fd, reply.bytes, reply.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    text_clear(&reply);
+    shutdown(connection->fd, SHUT_WR);
+}
+
+/* Says why before closing; not where a handshake would have to come first. */
+static void turn_away(int fd, enum scheme scheme, int error, const char *detail)
+{
+    struct text reply = {0};
     struct fault fault;
 
     fault_set(&fault, error, "%s", detail);
     fault.retry_after_s = TURNED_AWAY_RETRY_S;
-    http_answer_by_hand(fd, &fault);
+    write_by_hand(&reply, &fault);
+    if (scheme == SCHEME_HTTP && !text_failed(&reply))
+        (void)!send(fd, reply.bytes, reply.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    text_clear(&reply);
+    shutdown(fd, SHUT_WR);
     close(fd);
 }
 
 /* May one more connection of that address come in? Answers and closes it otherwise. */
-static bool admit(struct http_loop *loop, int fd, const struct address *address)
+static bool admit(struct http_loop *loop, int fd, enum scheme scheme, const struct address *address)
 {
     const struct http_loop_config *config = &loop->config;
 
     if (config->max_connections && loop->connections >= config->max_connections) {
-        turn_away(
-            fd, ERROR_INDEX_FULL, "the index has all the connections it takes: try again later");
+        turn_away(fd, scheme, ERROR_INDEX_FULL,
+            "the index has all the connections it takes: try again later");
         return false;
     }
     if (!config->max_connections_per_address || config->exempt(address, config->user))
@@ -369,101 +391,61 @@ static bool admit(struct http_loop *loop, int fd, const struct address *address)
     bool full = source && source->connections >= config->max_connections_per_address;
     source_release(config->sources, source);
     if (full)
-        turn_away(fd, ERROR_TOO_MANY_CONNECTIONS,
+        turn_away(fd, scheme, ERROR_TOO_MANY_CONNECTIONS,
             "your address has all the connections that it may have: close one first");
     return !full;
 }
 
-static void on_connectable(uv_poll_t *readable, int status, int events)
+/* A socket that was accepted, on a listener of that scheme. */
+static void on_accepted(
+    int fd, const struct sockaddr *peer, socklen_t peer_size, int scheme, void *user)
 {
-    struct listener *listener = readable->data;
-    struct http_loop *loop = listener->loop;
-
-    (void)status;
-    (void)events;
-    for (int i = 0; i < ACCEPT_BATCH; i++) {
-        struct sockaddr_storage peer;
-        socklen_t peer_size = sizeof peer;
-        struct address address = {0};
-        int fd = accept4(
-            listener->fd, (struct sockaddr *)&peer, &peer_size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)) {
-            log_event(LOG_WARN, "accept_paused", "reason", strerror(errno), NULL);
-            listener->paused = true;
-            uv_poll_stop(readable);
-        }
-        if (fd < 0)
-            break;
-        int on = 1;
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        address_from_sockaddr((struct sockaddr *)&peer, &address);
-        if (!admit(loop, fd, &address))
-            continue;
-        /* On failure libmicrohttpd has closed the socket. */
-        if (MHD_add_connection(loop->daemon, fd, (struct sockaddr *)&peer, peer_size) != MHD_YES)
-            log_event(LOG_WARN, "connection_refused", "reason", "libmicrohttpd", NULL);
-    }
-    http_loop_pump(loop);
-}
-
-static int open_listener(const struct address *address, uint16_t port, int *ret_fd)
-{
-    struct sockaddr_storage name;
-    socklen_t name_size = address_to_sockaddr(address, port, &name);
+    struct http_loop *loop = user;
+    struct address address = {0};
     int on = 1;
-    int send_bytes = LIMIT_SEND_BUFFER_BYTES;
-    int fd = socket(name.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-    if (fd < 0)
-        return errno;
-    /* Connections inherit it. Left to itself, the kernel takes megabytes of a reply that nobody
-     * reads. */
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof send_bytes);
-    /* With IPV6_V6ONLY [::] and 0.0.0.0 can be given side by side, and mean what they say. */
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
-        (name.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on)) ||
-        bind(fd, (struct sockaddr *)&name, name_size) || listen(fd, LISTEN_BACKLOG)) {
-        int error = errno;
-        close(fd);
-        return error;
-    }
-    *ret_fd = fd;
-    return 0;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    address_from_sockaddr(peer, &address);
+    if (!admit(loop, fd, (enum scheme)scheme, &address))
+        return;
+    /* On failure libmicrohttpd has closed the socket. */
+    if (MHD_add_connection(loop->daemons[scheme], fd, peer, peer_size) != MHD_YES)
+        log_event(LOG_WARN, "connection_refused", "reason", "libmicrohttpd", NULL);
+    else if (scheme == SCHEME_HTTPS)
+        handshakes_rest(loop->handshakes);
 }
 
-int http_loop_listen(struct http_loop *loop, const struct address *address, uint16_t port,
+/* Whoever begins with a letter speaks HTTP, and is told in HTTP. TLS begins with another byte. */
+static void on_heard(struct handshake *handshake, void *user)
+{
+    struct text reply = {0};
+    struct fault fault;
+    char heard[LIMIT_HEADER_BYTES];
+
+    (void)user;
+    if (recv(handshake->fd, heard, 1, MSG_PEEK | MSG_DONTWAIT) != 1 || heard[0] < 'A' ||
+        heard[0] > 'Z')
+        return;
+    fault_set(&fault, ERROR_BAD_REQUEST, "this port speaks HTTPS: use https:// in the URL");
+    write_by_hand(&reply, &fault);
+    if (!text_failed(&reply))
+        (void)!send(handshake->fd, reply.bytes, reply.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    text_clear(&reply);
+    /* Closing with unread bytes would reset the connection, and the client would not see why. */
+    (void)!recv(handshake->fd, heard, sizeof heard, MSG_DONTWAIT);
+    shutdown(handshake->fd, SHUT_RDWR);
+}
+
+static void on_ready_to_run(void *user)
+{
+    http_loop_pump(user);
+}
+
+int http_loop_listen(struct http_loop *loop, const struct address *address, uint16_t port, bool tls,
     uint16_t *ret_port, struct fault *ret_fault)
 {
-    char text[ADDRESS_TEXT_SIZE];
-    struct sockaddr_storage name;
-    socklen_t name_size = sizeof name;
-    int fd = -1;
-    int error = open_listener(address, port, &fd);
-
-    if (error) {
-        bool brackets = address->family == 6;
-        return fault_set(ret_fault, ERROR_BAD_REQUEST, "cannot listen on %s%s%s:%u: %s%s",
-            brackets ? "[" : "", address_format(address, text), brackets ? "]" : "", (unsigned)port,
-            strerror(error),
-            error == EADDRINUSE ? "; another program has the port, give another with --listen"
-                                : "");
-    }
-    struct listener *listener = calloc(1, sizeof *listener);
-    if (!listener) {
-        close(fd);
-        return fault_set(ret_fault, ERROR_NO_MEMORY, "no memory for a listener");
-    }
-    if (getsockname(fd, (struct sockaddr *)&name, &name_size) == 0)
-        port = sockaddr_port((struct sockaddr *)&name);
-    *ret_port = port;
-    listener->fd = fd;
-    listener->loop = loop;
-    listener->next = loop->listeners;
-    loop->listeners = listener;
-    uv_poll_init(loop->config.uv, &listener->readable, fd);
-    listener->readable.data = listener;
-    uv_poll_start(&listener->readable, UV_READABLE, on_connectable);
-    return 0;
+    return listeners_add(
+        loop->listeners, address, port, tls ? SCHEME_HTTPS : SCHEME_HTTP, ret_port, ret_fault);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -479,52 +461,66 @@ __attribute__((format(printf, 2, 0))) static void on_mhd_log(
     log_event(LOG_DEBUG, "libmicrohttpd", "text", line, NULL);
 }
 
+static struct MHD_Daemon *start_daemon(struct http_loop *loop, enum scheme scheme)
+{
+    const struct http_loop_config *config = &loop->config;
+    unsigned limit = config->max_connections && config->max_connections < 1000000
+                         ? (unsigned)config->max_connections + CONNECTION_SLACK
+                         : 1000000;
+    struct MHD_OptionItem options[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, tls_certificate_callback()},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)TLS_PRIORITIES},
+        {MHD_OPTION_END, 0, NULL},
+    };
+
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
+                                MHD_USE_ERROR_LOG | (scheme == SCHEME_HTTPS ? MHD_USE_TLS : 0),
+        0, NULL, NULL, config->handle, config->user, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, loop, MHD_OPTION_NOTIFY_COMPLETED,
+        config->complete, config->user, MHD_OPTION_URI_LOG_CALLBACK, config->begin, config->user,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_CONNECTION_POOL_BYTES,
+        MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_ARRAY,
+        scheme == SCHEME_HTTPS ? options : &options[2], MHD_OPTION_END);
+}
+
 int http_loop_new(
     const struct http_loop_config *config, struct http_loop **ret_loop, struct fault *ret_fault)
 {
     struct http_loop *loop = calloc(1, sizeof *loop);
-    unsigned limit = config->max_connections && config->max_connections < 1000000
-                         ? (unsigned)config->max_connections + CONNECTION_SLACK
-                         : 1000000;
+    int schemes = config->tls ? SCHEMES : SCHEME_HTTPS;
 
     if (!loop)
         return fault_set(ret_fault, ERROR_NO_MEMORY, "no memory for the HTTP loop");
     loop->config = *config;
-    loop->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
-        NULL, NULL, config->handle, config->user, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, loop, MHD_OPTION_NOTIFY_COMPLETED,
-        config->complete, config->user, MHD_OPTION_URI_LOG_CALLBACK, config->begin, config->user,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_CONNECTION_POOL_BYTES,
-        MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_END);
-    if (!loop->daemon) {
+    loop->phase_limits_ms[HTTP_HEADERS] = config->headers_timeout_s * 1000LL;
+    loop->phase_limits_ms[HTTP_BODY] = config->body_timeout_s * 1000LL;
+    loop->phase_limits_ms[HTTP_RUNNING] = INT64_MAX;
+    loop->phase_limits_ms[HTTP_REPLY] = LIMIT_REPLY_DEADLINE_MS;
+    loop->phase_limits_ms[HTTP_IDLE] = LIMIT_IDLE_MS;
+    loop->listeners = listeners_new(config->uv, on_accepted, on_ready_to_run, loop);
+    for (int scheme = 0; scheme < schemes; scheme++)
+        loop->daemons[scheme] = start_daemon(loop, (enum scheme)scheme);
+    bool failed = !loop->listeners || !loop->daemons[schemes - 1] || !loop->daemons[0];
+    if (!failed && config->tls)
+        failed = handshakes_new(config->uv, on_heard, on_ready_to_run, loop, &loop->handshakes);
+    if (failed) {
+        for (int scheme = 0; scheme < schemes; scheme++)
+            if (loop->daemons[scheme])
+                MHD_stop_daemon(loop->daemons[scheme]);
+        listeners_free(loop->listeners);
         free(loop);
         return fault_set(ret_fault, ERROR_NO_MEMORY, "libmicrohttpd did not start");
     }
-    uv_poll_init(config->uv, &loop->events,
-        MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
-    loop->events.data = loop;
-    uv_poll_start(&loop->events, UV_READABLE, on_events);
+    for (int scheme = 0; scheme < schemes; scheme++) {
+        uv_poll_init(config->uv, &loop->events[scheme],
+            MHD_get_daemon_info(loop->daemons[scheme], MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
+        loop->events[scheme].data = loop;
+        uv_poll_start(&loop->events[scheme], UV_READABLE, on_events);
+    }
     uv_timer_init(config->uv, &loop->timer);
     loop->timer.data = loop;
     *ret_loop = loop;
     return 0;
-}
-
-static void on_listener_closed(uv_handle_t *handle)
-{
-    struct listener *listener = handle->data;
-    close(listener->fd);
-    free(listener);
-}
-
-static void close_listeners(struct http_loop *loop)
-{
-    while (loop->listeners) {
-        struct listener *listener = loop->listeners;
-        loop->listeners = listener->next;
-        uv_close((uv_handle_t *)&listener->readable, on_listener_closed);
-    }
 }
 
 void http_loop_drain(struct http_loop *loop)
@@ -532,10 +528,15 @@ void http_loop_drain(struct http_loop *loop)
     static const enum http_phase waiting[] = {HTTP_HEADERS, HTTP_IDLE};
 
     loop->draining = true;
-    close_listeners(loop);
+    listeners_close(loop->listeners);
     for (size_t i = 0; i < sizeof waiting / sizeof waiting[0]; i++)
         for (struct http_connection *at = loop->phases[waiting[i]].first; at; at = at->next)
             shutdown(at->fd, SHUT_RDWR);
+}
+
+const struct tls *http_loop_tls(const struct http_loop *loop)
+{
+    return loop->config.tls;
 }
 
 size_t http_loop_connections(const struct http_loop *loop)
@@ -545,14 +546,26 @@ size_t http_loop_connections(const struct http_loop *loop)
 
 void http_loop_close(struct http_loop *loop)
 {
-    close_listeners(loop);
-    uv_close((uv_handle_t *)&loop->events, NULL);
+    listeners_close(loop->listeners);
+    loop->closed = true;
     uv_close((uv_handle_t *)&loop->timer, NULL);
-    MHD_stop_daemon(loop->daemon);
-    loop->daemon = NULL;
+    if (loop->handshakes) {
+        handshakes_wake(loop->handshakes);
+        handshakes_close(loop->handshakes);
+    }
+    for (int scheme = 0; scheme < SCHEMES; scheme++) {
+        if (!loop->daemons[scheme])
+            continue;
+        uv_close((uv_handle_t *)&loop->events[scheme], NULL);
+        MHD_stop_daemon(loop->daemons[scheme]);
+    }
 }
 
 void http_loop_free(struct http_loop *loop)
 {
+    if (!loop)
+        return;
+    listeners_free(loop->listeners);
+    handshakes_free(loop->handshakes);
     free(loop);
 }

@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "http/handshake.h"
 #include "http/load.h"
 #include "net/address.h"
 #include "net/source.h"
@@ -17,9 +18,9 @@
 #include <uv.h>
 
 struct http_loop;
+struct tls;
 
-/* What a connection is doing; each phase but HTTP_RUNNING has its deadline, from server_limits.h.
- */
+/* What a connection is doing; each phase but HTTP_RUNNING has its deadline. */
 enum http_phase {
     HTTP_HEADERS, /* connected, no request seen yet */
     HTTP_BODY,    /* headers are in, the body is not */
@@ -39,6 +40,8 @@ struct http_connection {
     struct address address;
     uint16_t port;
     int fd;
+    bool tls;
+    struct handshake handshake;
     size_t held_bytes; /* of the body that arrives, or the reply that is sent; see below */
 };
 
@@ -46,8 +49,10 @@ struct http_loop_config {
     uv_loop_t *uv;
     const struct clock *clock;
     struct sources *sources;
-    size_t max_connections;                                    /* 0: no limit */
-    size_t max_connections_per_address;                        /* 0: no limit */
+    size_t max_connections;                /* 0: no limit */
+    size_t max_connections_per_address;    /* 0: no limit */
+    int headers_timeout_s, body_timeout_s; /* the other phases' are in server_limits.h */
+    const struct tls *tls;                 /* NULL: HTTP only */
     bool (*exempt)(const struct address *address, void *user); /* not counted by address */
     MHD_AccessHandlerCallback handle;
     void *(*begin)(void *user, const char *uri, struct MHD_Connection *mhd); /* makes con_cls */
@@ -62,7 +67,7 @@ int http_loop_new(
 
 /* `ret_port` is the one taken where `port` is 0. ERROR_BAD_REQUEST with a sentence where the
  * address cannot be listened on. */
-int http_loop_listen(struct http_loop *loop, const struct address *address, uint16_t port,
+int http_loop_listen(struct http_loop *loop, const struct address *address, uint16_t port, bool tls,
     uint16_t *ret_port, struct fault *ret_fault);
 
 /* Runs what is ready until nothing is. Never from inside a callback of libmicrohttpd. */
@@ -78,6 +83,9 @@ bool http_loop_triggered(const struct http_loop *loop);
 struct http_connection *http_connection_of(struct MHD_Connection *mhd);
 void http_connection_enter(struct http_connection *connection, enum http_phase phase);
 
+/* Its TLS handshake is over. */
+void http_connection_secured(struct http_connection *connection);
+
 /* So many bytes are in memory for what the connection sends or takes in its phase, until it enters
  * another. Where that is too much in all (LIMIT_HELD_BYTES), those go that have been at it the
  * longest: who sends or reads as fast as others do is not among them. */
@@ -86,7 +94,9 @@ size_t http_loop_held_bytes(const struct http_loop *loop);
 
 /* A problem, written to the socket past libmicrohttpd: for what it has no room to answer. The text
  * is short enough for the socket's buffer. */
-void http_answer_by_hand(int fd, const struct fault *fault);
+void http_answer_by_hand(struct MHD_Connection *mhd, const struct fault *fault);
+
+const struct tls *http_loop_tls(const struct http_loop *loop);
 
 /* Listens no more and closes connections that have no request; those with one finish it. */
 void http_loop_drain(struct http_loop *loop);

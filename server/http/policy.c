@@ -159,19 +159,32 @@ int policy_client(const struct http_policy *policy, struct MHD_Connection *mhd,
 
 /* --- Host and Origin ------------------------------------------------------------------------- */
 
+#define DIGITS "0123456789"
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+/* An origin that is let in comes back in a header, so it is nothing but scheme, host and port. */
+static bool is_end_of_host(const char *rest)
+{
+    return !*rest || (*rest == ':' && !rest[1 + strspn(rest + 1, DIGITS)]);
+}
+
 /* Is `host`, perhaps with a port, this machine's own name? */
 static bool is_loopback_host(const char *host)
 {
     char name[256];
     struct address address;
-    size_t length = strcspn(host, host[0] == '[' ? "]" : ":/");
+    bool bracket = host[0] == '[';
+    size_t length = strcspn(host, bracket ? "]" : ":");
 
-    if (length >= sizeof name)
+    if (length >= sizeof name || (bracket && !host[length]) ||
+        !is_end_of_host(host + length + bracket))
         return false;
     memcpy(name, host, length);
     name[length] = '\0';
-    if (name[0] == '[')
+    if (bracket)
         return address_parse(name + 1, &address) && address_classify(&address) == ADDRESS_LOOPBACK;
+    if (name[strspn(name, LETTERS DIGITS ".-_")])
+        return false;
     if (!strcasecmp(name, "localhost") ||
         (length > 10 && !strcasecmp(name + length - 10, ".localhost")))
         return true;
@@ -188,7 +201,9 @@ static bool allows_origin(const struct http_policy *policy, const char *origin)
             return true;
     if (!policy->loopback_only)
         return !policy->origin_count;
-    return host && strlen(origin) < ORIGIN_CHARS && is_loopback_host(host + 3);
+    return host && strlen(origin) < ORIGIN_CHARS &&
+           strspn(origin, LETTERS DIGITS "+-.") == (size_t)(host - origin) &&
+           is_loopback_host(host + 3);
 }
 
 int policy_check_host(

@@ -128,8 +128,8 @@ static const char *copy_string(char **at, const char *string)
     return copy;
 }
 
-struct mail *mail_add(struct index *index, const struct store_message *message,
-    struct network *home, struct box *box)
+struct mail *mail_add(
+    struct index *index, const struct store_message *message, struct network *home, struct box *box)
 {
     size_t strings = strlen(message->from) + strlen(message->to) + strlen(message->id) +
                      strlen(message->session) + strlen(message->type) + 5;

@@ -137,7 +137,7 @@ static int find_or_add_lease(struct index *index, const struct caller *caller,
         fault_set(ret_fault, ERROR_ID_TAKEN,
             "%s is held by another node: choose another id, or send the token of that node",
             request->id);
-        return fault_later(ret_fault, lease->expires_ms - index_now_ms(index));
+        return fault_later(ret_fault, lease->expires_ms - lease_now_ms(index));
     }
     change_observe(change, lease, &caller->address);
     int error = change_announce(
@@ -185,8 +185,7 @@ static int find_or_add_lease(struct index *index, const struct caller *caller,
 static void admit_by_token(
     const struct index *index, const struct register_request *request, struct caller *caller)
 {
-    if (caller->kind == CREDENTIAL_NONE && request->token &&
-        token_is_well_formed(request->token)) {
+    if (caller->kind == CREDENTIAL_NONE && request->token && token_is_well_formed(request->token)) {
         token_hash(request->token, LIMIT_TOKEN_CHARS, caller->hash);
         caller->kind = CREDENTIAL_TOKEN;
     }

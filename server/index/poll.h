@@ -20,9 +20,9 @@ struct poll {
     struct poll_request request;
     poll_done done;
     void *user;
-    struct link parked;      /* in the index, while it waits */
-    struct link watching;    /* in the network, or among the woken */
-    struct link of_lease;    /* in the lease */
+    struct link parked;        /* in the index, while it waits */
+    struct link watching;      /* in the network, or among the woken */
+    struct link of_lease;      /* in the lease */
     enum credential_kind kind; /* of the caller, and its hash */
     uint8_t credential[STORE_HASH_SIZE];
     struct network *network; /* held; NULL: no list is read, or the network has never had a node */

@@ -37,7 +37,8 @@ static void explain(int error, struct fault *ret_fault)
         fault_set(ret_fault, error, "your lease ended while you waited: register again");
         ret_fault->action = "register";
     } else if (error == ERROR_BAD_KEY) {
-        fault_set(ret_fault, error, "the join key was withdrawn while you waited: ask for a new one");
+        fault_set(
+            ret_fault, error, "the join key was withdrawn while you waited: ask for a new one");
     } else if (error == ERROR_SUPERSEDED) {
         fault_set(ret_fault, error,
             "another read of this mailbox began after this one: only the newest waits");
@@ -257,6 +258,16 @@ void polls_evict(struct index *index)
         poll->error = withdrawn(poll);
         if (!poll->error)
             continue;
+        poll_unpark(poll);
+        poll_answer(poll);
+    }
+}
+
+void polls_fail(struct index *index)
+{
+    while (!link_empty(&index->parked)) {
+        struct poll *poll = container_of(index->parked.next, struct poll, parked);
+        poll->error = ERROR_STORE_FAILED;
         poll_unpark(poll);
         poll_answer(poll);
     }

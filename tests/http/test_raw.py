@@ -309,14 +309,16 @@ class TestLoopbackOnly(RawCase):
 
     def test_host_of_another_gets_403(self):
         for host in ("signpost.example", "127.0.0.1.evil.example", "localhost.evil.example",
-                     "evil.example:7117", "203.0.113.7", "[2001:db8::1]", "evil@localhost.example"):
+                     "evil.example:7117", "203.0.113.7", "[2001:db8::1]", "evil@localhost.example",
+                     "localhost/x", "localhost:80x", "[::1", "[::1]x", "a b.localhost"):
             with self.subTest(host=host):
                 self.assertEqual(self.status_of(host), 403)
                 self.assertEqual(self.status_of(host, method="OPTIONS"), 403)
 
     def test_origin_of_another_gets_403_preflight_included(self):
         for origin in ("https://evil.example", "http://localhost.evil.example", "null",
-                       "http://203.0.113.7:8080"):
+                       "http://203.0.113.7:8080", "http://localhost:80\tx", "a b://localhost",
+                       "http://localhost/", "http://[::1", "http://a\tb.localhost"):
             for method in ("GET", "OPTIONS"):
                 with self.subTest(origin=origin, method=method):
                     header = "Origin: " + origin

@@ -11,6 +11,19 @@ SLACK_S = 15  # of a loaded machine
 TURN_S = 0.2
 
 
+class TestShorter(RawCase):
+    arguments = ("--headers-timeout", "1", "--body-timeout", "2")
+
+    def test_deadlines_are_options(self):
+        for sent, least in ((b"GET /list HTTP/1.1\r\n", 0.9),
+                            (self.register_bytes("half")[:-1], 1.9)):
+            watch = Stopwatch()
+            connection = self.raw()
+            connection.send(sent)
+            self.assertIsNotNone(connection.wait_for(HEADERS_S - 1))
+            self.assertGreater(watch.elapsed(), least)
+
+
 @concurrently
 class TestSlow(RawCase):
     def assertCut(self, connection, deadline, act):

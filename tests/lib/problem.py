@@ -10,7 +10,8 @@ CODES = {
     "url_too_long": 414, "headers_too_large": 431, "too_many_connections": 429,
     "not_json": 415, "rate_limited": 429, "mailbox_full": 429, "too_many_nodes": 429,
     "index_full": 503, "store_failed": 503, "no_memory": 503, "not_ready": 503,
-    "target_refused": 403, "nonce_used": 409, "check_limited": 429,
+    "target_refused": 403, "nonce_used": 409, "check_limited": 429, "network_full": 429,
+    "overloaded": 503,
 }
 
 ACTIONS = ("register", "retry", "reset")

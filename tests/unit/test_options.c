@@ -303,7 +303,7 @@ static void test_options_comma_on_command_line_is_no_separator(void **state)
 {
     (void)state;
     assert_wrong("--listen: \"127.0.0.1:1,127.0.0.1:2\" is not an address and a port, as "
-                 "127.0.0.1:7117 or [::1]:7117",
+                 "127.0.0.1:7117 or https://[::1]:7117",
         "--listen=127.0.0.1:1,127.0.0.1:2");
 }
 
@@ -461,7 +461,8 @@ static void test_options_missing_value_is_wrong(void **state)
     (void)state;
     assert_wrong("--db needs a value: a file name", "--db");
     assert_wrong("--db needs a value: a file name", "--db", "--open");
-    assert_wrong("--listen needs a value: an address and a port, as 127.0.0.1:7117 or [::1]:7117",
+    assert_wrong(
+        "--listen needs a value: an address and a port, as 127.0.0.1:7117 or https://[::1]:7117",
         "--listen");
     assert_wrong("--db: \"\" is not a file name", "--db=");
     assert_wrong("--db: \"\" is not a file name", "--db", "");
@@ -500,13 +501,14 @@ static void test_options_bad_word_or_range_is_wrong(void **state)
     assert_wrong("--log-level: \"trace\" is not error, warn, info or debug", "--log-level=trace");
     assert_wrong("--open: \"maybe\" is not 1, true, yes, 0, false or no", "--open=maybe");
     assert_wrong("--check-config: \"\" is not 1, true, yes, 0, false or no", "--check-config=");
-    assert_wrong("--listen: \"7117\" is not an address and a port, as 127.0.0.1:7117 or [::1]:7117",
+    assert_wrong(
+        "--listen: \"7117\" is not an address and a port, as 127.0.0.1:7117 or https://[::1]:7117",
         "--listen", "7117");
     assert_wrong("--trust-proxy: \"10.0.0.1/8\" is not an address or a range with no bits below "
                  "its prefix, as 10.0.0.0/8",
         "--trust-proxy", "10.0.0.1/8");
     assert_wrong("--listen: \"\?'\?\" is not an address and a port, as 127.0.0.1:7117 or "
-                 "[::1]:7117",
+                 "https://[::1]:7117",
         "--listen", "\n\"\x80");
 }
 
@@ -522,10 +524,10 @@ static void test_options_bad_variable_is_named_as_such(void **state)
     unsetenv("SIGNPOST_OPEN");
     setenv("SIGNPOST_LISTEN", "127.0.0.1:1,127.0.0.1", 1);
     assert_wrong("SIGNPOST_LISTEN: \"127.0.0.1\" is not an address and a port, as 127.0.0.1:7117 "
-                 "or [::1]:7117");
+                 "or https://[::1]:7117");
     setenv("SIGNPOST_LISTEN", "127.0.0.1:1,", 1);
     assert_wrong("SIGNPOST_LISTEN: \"\" is not an address and a port, as 127.0.0.1:7117 or "
-                 "[::1]:7117");
+                 "https://[::1]:7117");
 }
 
 static void test_options_public_address_needs_open(void **state)
@@ -549,6 +551,49 @@ static void test_options_public_address_needs_open(void **state)
     assert_wrong("0.0.0.0:7117" REASON);
     setenv("SIGNPOST_OPEN", "1", 1);
     assert_runs();
+}
+
+static void test_options_timeout_is_some_seconds(void **state)
+{
+    (void)state;
+    assert_runs();
+    assert_int_equal(options.headers_timeout_s, 10);
+    assert_int_equal(options.body_timeout_s, 20);
+    assert_runs("--headers-timeout=1", "--body-timeout", "600");
+    assert_int_equal(options.headers_timeout_s, 1);
+    assert_int_equal(options.body_timeout_s, 600);
+#define SECONDS " is not a whole number of seconds from 1 to 600"
+    assert_wrong("--body-timeout: \"0\"" SECONDS, "--body-timeout=0");
+    assert_wrong("--body-timeout: \"601\"" SECONDS, "--body-timeout=601");
+    assert_wrong("--body-timeout: \"1.5\"" SECONDS, "--body-timeout=1.5");
+    assert_wrong("--body-timeout: \"-1\"" SECONDS, "--body-timeout=-1");
+    assert_wrong("--body-timeout: \"10000000000000000000000\"" SECONDS,
+        "--body-timeout=10000000000000000000000");
+}
+
+static void test_options_scheme_of_a_listener(void **state)
+{
+    (void)state;
+    assert_runs("--listen", "127.0.0.1:1", "--listen", "http://127.0.0.1:2");
+    assert_int_equal(options.listen[0].scheme, LISTEN_HTTP);
+    assert_int_equal(options.listen[1].scheme, LISTEN_HTTP);
+    assert_runs("--listen", "127.0.0.1:1", "--listen=http://127.0.0.1:2",
+        "--listen=https://[::1]:3", "--tls-cert=c", "--tls-key=k");
+    assert_int_equal(options.listen[0].scheme, LISTEN_HTTPS);
+    assert_int_equal(options.listen[1].scheme, LISTEN_HTTP);
+    assert_int_equal(options.listen[2].scheme, LISTEN_HTTPS);
+    assert_int_equal(options.listen[2].port, 3);
+    assert_string_equal(options.tls_cert, "c");
+    assert_string_equal(options.tls_key, "k");
+    assert_runs("--tls-cert=c", "--tls-key=k");
+    assert_int_equal(options.listen[0].scheme, LISTEN_HTTPS);
+    assert_wrong("--tls-cert needs --tls-key: HTTPS takes both", "--tls-cert=c");
+    assert_wrong("--tls-key needs --tls-cert: HTTPS takes both", "--tls-key=k");
+    assert_wrong(
+        "--listen https://... needs --tls-cert and --tls-key", "--listen", "https://127.0.0.1:1");
+    assert_wrong("--listen: \"ftp://127.0.0.1:1\" is not an address and a port, as 127.0.0.1:7117 "
+                 "or https://[::1]:7117",
+        "--listen=ftp://127.0.0.1:1");
 }
 
 static void test_options_bad_uri_is_wrong(void **state)
@@ -740,6 +785,8 @@ int main(void)
         OPTIONS_TEST(test_options_bad_word_or_range_is_wrong),
         OPTIONS_TEST(test_options_bad_variable_is_named_as_such),
         OPTIONS_TEST(test_options_public_address_needs_open),
+        OPTIONS_TEST(test_options_timeout_is_some_seconds),
+        OPTIONS_TEST(test_options_scheme_of_a_listener),
         OPTIONS_TEST(test_options_bad_uri_is_wrong),
         OPTIONS_TEST(test_options_turn_servers_and_secret_need_each_other),
         OPTIONS_TEST(test_options_wrong_stun_is_named),
