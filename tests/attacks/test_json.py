@@ -4,7 +4,7 @@ import collections
 import itertools
 import signal
 
-from tests.lib.attack import AttackCase, connect, request, stranger
+from tests.lib.attack import AttackCase, request, stranger
 
 MOST = 65_000  # bytes of a body
 MANY = 1_000
@@ -98,7 +98,7 @@ class TestJson(AttackCase):
         is read, also where the answer waits for the commit; and there are not too many at once."""
         body = '{"x":[' + "[]," * (MOST // 3) + "0]}"
         with self.attack("parsed in one pass", "--rate", "0") as attack:
-            connections = [connect(self.index, stranger(number % 20)) for number in range(MANY)]
+            connections = [self.comes(number % 20) for number in range(MANY)]
             self.settle()
             wanted = [request("POST", "/register", body.encode()) for _ in connections]
             # All but the last byte, so that all become whole in the same pass.

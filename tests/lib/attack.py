@@ -167,6 +167,12 @@ class AttackCase(HttpCase):
             self.assertLess(time.monotonic(), end, f"{what}: still {now}, {most} before")
             time.sleep(0.05)
 
+    def comes(self, number, receive_bytes=None):
+        """A connection of a stranger."""
+        connection = connect(self.index, stranger(number), receive_bytes)
+        self.addCleanup(connection.close)
+        return connection
+
     # --- an attack ------------------------------------------------------------------------------
 
     @contextlib.contextmanager
