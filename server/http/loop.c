@@ -393,15 +393,22 @@ static bool admit(struct http_loop *loop, int fd, enum scheme scheme, const stru
             "the index has all the connections it takes: try again later");
         return false;
     }
-    if (!config->max_connections_per_address || config->exempt(address, config->user))
+    if (config->exempt(address, config->user))
         return true;
     struct source *source = source_hold(config->sources, address, now_ms(loop));
-    bool full = source && source->connections >= config->max_connections_per_address;
+    bool full = source && config->max_connections_per_address &&
+                source->connections >= config->max_connections_per_address;
+    /* A handshake costs as much as many requests. */
+    bool hasty = source && !full && scheme == SCHEME_HTTPS &&
+                 !source_take_handshake(config->sources, source, now_ms(loop));
     source_release(config->sources, source);
     if (full)
         turn_away(loop, fd, scheme, ERROR_TOO_MANY_CONNECTIONS,
             "your address has all the connections that it may have: close one first");
-    return !full;
+    if (hasty)
+        turn_away(loop, fd, scheme, ERROR_RATE_LIMITED,
+            "your address begins more connections than this index takes: keep one open");
+    return !full && !hasty;
 }
 
 /* A socket that was accepted, on a listener of that scheme. */
