@@ -50,8 +50,11 @@ static int hex_digit(char character)
     return character >= 'A' && character <= 'F' ? character - 'A' + 10 : -1;
 }
 
+/* Zeros are no key's: the index keeps them for a node that came in without one. */
 static bool read_hash(const struct field *field, uint8_t ret_hash[KEY_HASH_SIZE])
 {
+    bool zeros = true;
+
     if (field->length != 2 * KEY_HASH_SIZE)
         return false;
     for (size_t i = 0; i < KEY_HASH_SIZE; i++) {
@@ -59,8 +62,9 @@ static bool read_hash(const struct field *field, uint8_t ret_hash[KEY_HASH_SIZE]
         if (high < 0 || low < 0)
             return false;
         ret_hash[i] = (uint8_t)(high << 4 | low);
+        zeros = zeros && !ret_hash[i];
     }
-    return true;
+    return !zeros;
 }
 
 /* The words of a line up to its comment; at most one more than there may be is counted. */
@@ -115,7 +119,8 @@ static int read_line(const struct field *fields, size_t count, size_t line, stru
             "line %zu: the role is neither member nor operator", line);
     if (!read_hash(&fields[2], ret_key->hash))
         return fault_set(ret_fault, ERROR_BAD_REQUEST,
-            "line %zu: the SHA-256 is not %d hexadecimal digits", line, 2 * KEY_HASH_SIZE);
+            "line %zu: the SHA-256 is not %d hexadecimal digits, or only zeros", line,
+            2 * KEY_HASH_SIZE);
     memcpy(ret_key->network, fields[0].text, fields[0].length);
     ret_key->network[fields[0].length] = '\0';
     ret_key->line = line;

@@ -12,13 +12,11 @@
 #include <strings.h>
 
 #define PREFLIGHT_MAX_AGE_S "86400"
-#define RETRY_JITTER_S 3 /* a Retry-After is up to so much longer than needed */
 
 struct http_door {
     struct http_door_config config;
     struct http_loop *loop;
     struct waits *waits;
-    uint64_t retry_spread;
     size_t pages_bytes; /* put together in this pass */
     bool draining;
 };
@@ -43,9 +41,7 @@ static void add_retry_after(struct request *request, int seconds)
 {
     char text[16];
 
-    /* Those who are told at the same moment do not come back at the same moment. */
-    seconds += (int)(request->door->retry_spread++ % RETRY_JITTER_S);
-    snprintf(text, sizeof text, "%d", seconds);
+    snprintf(text, sizeof text, "%d", http_loop_spread_s(request->door->loop, seconds));
     MHD_add_response_header(request->response, MHD_HTTP_HEADER_RETRY_AFTER, text);
 }
 

@@ -16,9 +16,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PUMP_TURNS 32      /* of libmicrohttpd, before other handles of the loop get their turn */
+#define PUMP_TURNS 32      /* of libmicrohttpd, before other handles of the loop get their turn, */
+#define PUMP_MS 50         /* and how long they may take: new connections wait meanwhile */
 #define PUMP_AGAIN_MS 1000 /* the longest sleep while a connection has a deadline */
 #define TURNED_AWAY_RETRY_S 5
+#define RETRY_JITTER_S 3    /* a Retry-After is longer than needed by less than that */
 #define CONNECTION_SLACK 64 /* our own limit must be met before libmicrohttpd's */
 
 /* libmicrohttpd has a daemon for each. */
@@ -43,6 +45,7 @@ struct http_loop {
     size_t cut_for_room; /* connections, since the last line in the log about it */
     int64_t next_keeping_ms;
     struct load load;
+    uint64_t spread; /* how many were told when to come again */
     bool triggered;
     bool pumping;
     bool draining;
@@ -278,7 +281,8 @@ void http_loop_pump(struct http_loop *loop)
         return;
     loop->pumping = true;
     keep_house(loop);
-    for (int turn = 0; more && turn < PUMP_TURNS; turn++) {
+    int64_t end_ms = now_ms(loop) + PUMP_MS;
+    for (int turn = 0; more && turn < PUMP_TURNS && now_ms(loop) < end_ms; turn++) {
         loop->triggered = false;
         load_begin_pass(&loop->load, now_ms(loop));
         for (int scheme = 0; scheme < SCHEMES; scheme++)
@@ -293,7 +297,8 @@ void http_loop_pump(struct http_loop *loop)
     }
     loop->pumping = false;
     if (more)
-        uv_timer_start(&loop->timer, on_timer, 0, 0);
+        /* Not 0: libuv would run it again at once, and again, and accept nobody meanwhile. */
+        uv_timer_start(&loop->timer, on_timer, 1, 0);
     else if (has_deadlines(loop))
         uv_timer_start(&loop->timer, on_timer, timeout_ms, 0);
     else
@@ -322,6 +327,11 @@ bool http_loop_triggered(const struct http_loop *loop)
     return loop->triggered;
 }
 
+int http_loop_spread_s(struct http_loop *loop, int seconds)
+{
+    return seconds + (int)(loop->spread++ % RETRY_JITTER_S);
+}
+
 /* --- listening ------------------------------------------------------------------------------- */
 
 static void write_by_hand(struct text *out, const struct fault *fault)
@@ -331,7 +341,7 @@ static void write_by_hand(struct text *out, const struct fault *fault)
     codec_write_problem(&problem, fault);
     text_printf(out,
         "HTTP/1.1 %u %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
-        "Connection: close\r\n",
+        "Cache-Control: no-store\r\nConnection: close\r\n",
         error_http_status(fault->error), error_title(fault->error), problem.length);
     if (fault->retry_after_s)
         text_printf(out, "Retry-After: %d\r\n", fault->retry_after_s);
@@ -357,13 +367,14 @@ void http_answer_by_hand(struct MHD_Connection *mhd, const struct fault *fault)
 }
 
 /* Says why before closing; not where a handshake would have to come first. */
-static void turn_away(int fd, enum scheme scheme, int error, const char *detail)
+static void turn_away(
+    struct http_loop *loop, int fd, enum scheme scheme, int error, const char *detail)
 {
     struct text reply = {0};
     struct fault fault;
 
     fault_set(&fault, error, "%s", detail);
-    fault.retry_after_s = TURNED_AWAY_RETRY_S;
+    fault.retry_after_s = http_loop_spread_s(loop, TURNED_AWAY_RETRY_S);
     write_by_hand(&reply, &fault);
     if (scheme == SCHEME_HTTP && !text_failed(&reply))
         (void)!send(fd, reply.bytes, reply.length, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -378,7 +389,7 @@ static bool admit(struct http_loop *loop, int fd, enum scheme scheme, const stru
     const struct http_loop_config *config = &loop->config;
 
     if (config->max_connections && loop->connections >= config->max_connections) {
-        turn_away(fd, scheme, ERROR_INDEX_FULL,
+        turn_away(loop, fd, scheme, ERROR_INDEX_FULL,
             "the index has all the connections it takes: try again later");
         return false;
     }
@@ -392,7 +403,7 @@ static bool admit(struct http_loop *loop, int fd, enum scheme scheme, const stru
                  !source_take_handshake(config->sources, source, now_ms(loop));
     source_release(config->sources, source);
     if (full)
-        turn_away(fd, scheme, ERROR_TOO_MANY_CONNECTIONS,
+        turn_away(loop, fd, scheme, ERROR_TOO_MANY_CONNECTIONS,
             "your address has all the connections that it may have: close one first");
     if (hasty)
         turn_away(fd, scheme, ERROR_RATE_LIMITED,

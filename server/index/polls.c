@@ -263,6 +263,16 @@ void polls_evict(struct index *index)
     }
 }
 
+void polls_fail(struct index *index)
+{
+    while (!link_empty(&index->parked)) {
+        struct poll *poll = container_of(index->parked.next, struct poll, parked);
+        poll->error = ERROR_STORE_FAILED;
+        poll_unpark(poll);
+        poll_answer(poll);
+    }
+}
+
 void index_poll_cut(struct poll *poll)
 {
     if (!is_parked(poll))

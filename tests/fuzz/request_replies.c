@@ -22,11 +22,13 @@ static void fail(const char *what, const char *at, const char *end)
     abort();
 }
 
-/* The index's own statuses, and those of libmicrohttpd before the index is asked. */
+/* The index's own statuses, and those of libmicrohttpd before the index is asked; never 500. */
 static bool is_status(unsigned status)
 {
     static const unsigned others[] = {100, 200, 201, 202, 204, 304, 400, 405, 501, 505};
 
+    if (status == 500)
+        return false;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (status == others[i])
             return true;
@@ -155,14 +157,14 @@ __attribute__((no_sanitize("coverage"))) static bool has(
 
 bool replies_tell_secrets(const char *bytes, size_t size)
 {
-    for (size_t node = 0; node < WORLD_NODES; node++) {
-        const char *token = world_tokens[node];
+    for (size_t i = 0; i < WORLD_SECRETS; i++) {
+        const char *secret = world_secrets[i];
         uint8_t hash[STORE_HASH_SIZE];
         char hex[2 * STORE_HASH_SIZE + 1];
-        token_hash(token, strlen(token), hash);
-        for (size_t i = 0; i < sizeof hash; i++)
-            snprintf(hex + 2 * i, 3, "%02x", hash[i]);
-        if (has(bytes, size, token, strlen(token)) || has(bytes, size, hash, sizeof hash) ||
+        token_hash(secret, strlen(secret), hash);
+        for (size_t j = 0; j < sizeof hash; j++)
+            snprintf(hex + 2 * j, 3, "%02x", hash[j]);
+        if (has(bytes, size, secret, strlen(secret)) || has(bytes, size, hash, sizeof hash) ||
             has(bytes, size, hex, strlen(hex)))
             return true;
     }

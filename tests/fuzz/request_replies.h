@@ -10,7 +10,7 @@
  * there may have been requests whose replies have no body. Aborts where something is wrong. */
 void replies_check(const char *bytes, size_t size, bool heads);
 
-/* Is one of the tokens told there, or the hash of one? */
+/* Is a token or a join key told there, or the hash of one? */
 bool replies_tell_secrets(const char *bytes, size_t size);
 
 #endif

@@ -3,6 +3,7 @@
 #include "codec.h"
 #include "http/check.h"
 #include "http/door.h"
+#include "keys.h"
 #include "log.h"
 #include "net/source.h"
 #include "pages/pages.h"
@@ -21,16 +22,24 @@
 #define START_MS 1000000
 #define START_WALL_MS 1767609000000 /* 2026-01-05T10:30:00Z */
 #define TURNS_MAX 10000             /* past this the index never comes to rest */
-#define REQUEST_RATE 20             /* a second, so that an input can be too much */
+#define CREDENTIAL_RATE 10
+#define REQUEST_RATE 20 /* a second, so that an input can be too much */
 #define WAITERS_MAX 3
 #define NODES_MAX 8
+#define HEADERS_TIMEOUT_S 10
+#define BODY_TIMEOUT_S 20
 
 /* The last of the 43 characters has only four bits of the 256: an A is always right. */
-const char *const world_tokens[WORLD_NODES] = {
+const char *const world_secrets[WORLD_SECRETS] = {
     "1111111111111111111111111111111111111111_1A",
     "2222222222222222222222222222222222222222-2A",
     "333333333333333333333333333333333333333333A",
+    "spk_4444444444444444444444444444444444444444-4A",
+    "spk_5555555555555555555555555555555555555555_5A",
+    "spk_666666666666666666666666666666666666666666A",
 };
+
+static const char *const key_lines[] = {"default member", "default operator", "other member"};
 
 static const char *const peers[WORLD_PEERS] = {
     "127.0.0.1", "203.0.113.7", "10.0.0.1", "2001:db8:7::1"};
@@ -44,6 +53,8 @@ struct world {
     struct index *index;
     struct checker *checker;
     struct http_door *door;
+    struct MHD_Daemon *daemon; /* of HTTP */
+    struct keys *keys;         /* NULL: it is open */
     struct address_range trusted;
     char cursor[CURSOR_TEXT_SIZE], next[CURSOR_TEXT_SIZE];
 };
@@ -56,6 +67,7 @@ static uint64_t random_state;
 static struct MHD_Daemon *last_daemon;
 
 /* Random numbers that are the same for each input, so that what is found is found again. */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): the system's are __ */
 ssize_t getrandom(void *bytes, size_t size, unsigned flags)
 {
     (void)flags;
@@ -157,8 +169,49 @@ int world_connect(struct world *world, enum world_peer peer)
     want(address_parse(peers[peer], &address));
     socklen_t size = address_to_sockaddr(&address, 40000, &name);
     want(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends));
-    want(MHD_add_connection(last_daemon, ends[0], (struct sockaddr *)&name, size) == MHD_YES);
+    want(MHD_add_connection(world->daemon, ends[0], (struct sockaddr *)&name, size) == MHD_YES);
     return ends[1];
+}
+
+/* --- join keys -------------------------------------------------------------------------------- */
+
+/* Those from the given one on. */
+static struct keys *read_keys(size_t first)
+{
+    struct text text = {0};
+    struct keys *keys = NULL;
+    struct fault fault;
+
+    for (size_t i = first; i < WORLD_SECRETS - WORLD_NODES; i++) {
+        const char *key = world_secrets[WORLD_NODES + i];
+        uint8_t hash[STORE_HASH_SIZE];
+        token_hash(key, strlen(key), hash);
+        text_printf(&text, "%s ", key_lines[i]);
+        for (size_t j = 0; j < sizeof hash; j++)
+            text_printf(&text, "%02x", hash[j]);
+        text_puts(&text, "\n");
+    }
+    want(!keys_parse(text.bytes, text.length, &keys, &fault));
+    text_clear(&text);
+    return keys;
+}
+
+static bool on_admits(const uint8_t key_hash[STORE_HASH_SIZE], const char *network, void *user)
+{
+    return keys_admit(((struct world *)user)->keys, key_hash, network);
+}
+
+void world_withdraw_key(struct world *world)
+{
+    struct keys *before = world->keys;
+
+    if (!before)
+        return;
+    world->keys = read_keys(1);
+    http_door_set_keys(world->door, world->keys);
+    keys_free(before);
+    index_evict(world->index);
+    settle(world);
 }
 
 /* --- what is there before --------------------------------------------------------------------- */
@@ -168,7 +221,7 @@ static struct caller owner(unsigned node)
     struct caller caller = {.kind = CREDENTIAL_TOKEN};
 
     want(address_parse(peers[node % 2 ? WORLD_STRANGER : WORLD_LOOPBACK], &caller.address));
-    token_hash(world_tokens[node], strlen(world_tokens[node]), caller.hash);
+    token_hash(world_secrets[node], strlen(world_secrets[node]), caller.hash);
     return caller;
 }
 
@@ -212,10 +265,17 @@ static void register_node(struct world *world, unsigned node, const char *id)
 {
     static const char *const endpoints[] = {"grpc://:50051", "udp://0.0.0.0:4000"};
     struct caller caller = owner(node);
+    const char *key = world_secrets[WORLD_NODES];
 
+    if (world->keys) {
+        caller.kind = CREDENTIAL_KEY;
+        token_hash(key, strlen(key), caller.hash);
+        strcpy(caller.key_network, "default");
+    }
     index_register(world->index, &caller,
         &(struct register_request){
             .id = id,
+            .token = world_secrets[node],
             .endpoints = endpoints,
             .endpoint_count = 2,
             .meta = node ? "{\"role\":\"node\"}" : "{\"role\":\"master\",\"n\":1}",
@@ -272,7 +332,10 @@ static void open_index(struct world *world)
                                    .sources = world->sources,
                                    .max_nodes = NODES_MAX,
                                    .max_nodes_per_address = NODES_MAX / 2,
-                                   .open = true,
+                                   .open = !world->keys,
+                                   .admits = on_admits,
+                                   .admits_user = world,
+                                   .max_nodes_per_network = NODES_MAX - 1,
                                    .undeliverable_body = codec_undeliverable_body,
                                },
                                &world->index));
@@ -281,7 +344,7 @@ static void open_index(struct world *world)
     want(pages || !pages_new(true, &pages, &fault));
 }
 
-static void open_door(struct world *world, bool loopback_only)
+static void open_door(struct world *world, enum world_access access)
 {
     static const char *const origins[] = {"https://app.example"};
     static const char *const stun[] = {"stun:stun.example:3478"};
@@ -311,11 +374,15 @@ static void open_door(struct world *world, bool loopback_only)
                 .turn_uris = turn,
                 .turn_count = 1,
                 .secret = "north"},
-            .policy = {.loopback_only = loopback_only,
+            .policy = {.loopback_only = access == WORLD_LOOPBACK_ONLY,
                 .trusted = &world->trusted,
                 .trusted_count = 1,
                 .origins = origins,
-                .origin_count = loopback_only ? 0 : 1},
+                .origin_count = access == WORLD_OPEN},
+            .headers_timeout_s = HEADERS_TIMEOUT_S,
+            .body_timeout_s = BODY_TIMEOUT_S,
+            .keys = world->keys,
+            .rate_per_credential = CREDENTIAL_RATE,
             .max_waiters = WAITERS_MAX,
             .max_waiters_per_address = WAITERS_MAX - 1,
             .pass_done = on_pass_done,
@@ -324,7 +391,7 @@ static void open_door(struct world *world, bool loopback_only)
         &world->door, &fault));
 }
 
-struct world *world_open(bool loopback_only)
+struct world *world_open(enum world_access access)
 {
     struct world *world = calloc(1, sizeof *world);
 
@@ -334,8 +401,11 @@ struct world *world_open(bool loopback_only)
     random_state = 1;
     world->clock = (struct clock){read_now, read_wall, world};
     want(!uv_loop_init(&world->uv));
+    if (access == WORLD_KEYED)
+        world->keys = read_keys(0);
     open_index(world);
-    open_door(world, loopback_only);
+    open_door(world, access);
+    world->daemon = last_daemon;
     fill(world);
     return world;
 }
@@ -355,6 +425,7 @@ void world_close(struct world *world)
     checker_free(world->checker);
     index_close(world->index);
     sources_free(world->sources);
+    keys_free(world->keys);
     world->store->f->close(world->store);
     want(!uv_loop_close(&world->uv));
     free(world);

@@ -14,18 +14,22 @@
 #include <stdint.h>
 
 #define WORLD_NODES 3
+#define WORLD_SECRETS 6
 
 struct world;
 
-/* "alpha" on this machine, "beta" a stranger, "gamma" one in no list: the number in their tokens.
- */
-extern const char *const world_tokens[WORLD_NODES];
+/* The tokens of "alpha" on this machine, "beta" a stranger, and "gamma", which is in no list; then
+ * the join keys of a member and an operator of their network, and of a member of "other". */
+extern const char *const world_secrets[WORLD_SECRETS];
+
+/* For everyone; for its own machine only; with the join keys. */
+enum world_access { WORLD_OPEN, WORLD_LOOPBACK_ONLY, WORLD_KEYED };
 
 /* Who connects. */
 enum world_peer { WORLD_LOOPBACK, WORLD_STRANGER, WORLD_PROXY, WORLD_IPV6, WORLD_PEERS };
 
-/* `loopback_only`: the index is for its own machine. One at a time. */
-struct world *world_open(bool loopback_only);
+/* One at a time. */
+struct world *world_open(enum world_access access);
 
 /* Ends what is under way, closes all, and aborts where something is left. */
 void world_close(struct world *world);
@@ -40,6 +44,9 @@ bool world_send(
 
 /* Lets the index do what it can; appends what it says there. False: the connection is closed. */
 bool world_hear(struct world *world, int fd, struct text *ret_replies);
+
+/* Where it is keyed: the first join key is withdrawn, and with it all nodes are. */
+void world_withdraw_key(struct world *world);
 
 void world_pass_time(struct world *world, int64_t ms);
 

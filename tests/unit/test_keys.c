@@ -111,7 +111,7 @@ static void test_keys_wrong_line_is_named(void **state)
     " words than a network, a role and a SHA-256: `signpost key new NETWORK` prints one as it "    \
     "has "                                                                                         \
     "to be"
-#define DIGITS ": the SHA-256 is not 64 hexadecimal digits"
+#define DIGITS ": the SHA-256 is not 64 hexadecimal digits, or only zeros"
     assert_wrong("prod member", "line 1 has fewer" WORDS);
     assert_wrong("prod member " A "\n\nx", "line 3 has fewer" WORDS);
     assert_wrong("prod member # " A, "line 1 has fewer" WORDS);
@@ -127,6 +127,8 @@ static void test_keys_wrong_line_is_named(void **state)
     assert_wrong("prod member " A "a", "line 1" DIGITS);
     assert_wrong("# one\nprod member " A "\nprod member 0", "line 3" DIGITS);
     assert_wrong("prod member g" B, "line 1" DIGITS);
+    assert_wrong("prod member 0000000000000000000000000000000000000000000000000000000000000000",
+        "line 1" DIGITS);
     assert_wrong("prod member +0112233445566778899aabbccddeeffffeeddccbbaa99887766554433221100",
         "line 1" DIGITS);
     assert_wrong("prod member " A "\nother operator " A,
@@ -175,10 +177,10 @@ static void test_keys_have_a_limit(void **state)
     char *text = malloc(room);
 
     assert_non_null(text);
-    for (unsigned i = 0; i < LIMIT_KEYS; i++)
+    for (unsigned i = 1; i <= LIMIT_KEYS; i++)
         size += (size_t)snprintf(text + size, room - size, "n member %064x\n", i);
     assert_parses(text, LIMIT_KEYS);
-    snprintf(text + size, room - size, "n member %064x\n", LIMIT_KEYS);
+    snprintf(text + size, room - size, "n member %064x\n", LIMIT_KEYS + 1);
     assert_wrong(text, "it has more than 10000 keys");
     free(text);
 }
