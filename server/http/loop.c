@@ -406,7 +406,7 @@ static bool admit(struct http_loop *loop, int fd, enum scheme scheme, const stru
         turn_away(loop, fd, scheme, ERROR_TOO_MANY_CONNECTIONS,
             "your address has all the connections that it may have: close one first");
     if (hasty)
-        turn_away(fd, scheme, ERROR_RATE_LIMITED,
+        turn_away(loop, fd, scheme, ERROR_RATE_LIMITED,
             "your address begins more connections than this index takes: keep one open");
     return !full && !hasty;
 }
