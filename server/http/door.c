@@ -37,12 +37,19 @@ static void send_reply(struct request *request)
     request->response = NULL;
 }
 
+/* A reply without one of its headers is not sent: there was no memory for it. */
+static void add_header(struct request *request, const char *name, const char *value)
+{
+    if (MHD_add_response_header(request->response, name, value) != MHD_YES)
+        request->failed = true;
+}
+
 static void add_retry_after(struct request *request, int seconds)
 {
     char text[16];
 
     snprintf(text, sizeof text, "%d", http_loop_spread_s(request->door->loop, seconds));
-    MHD_add_response_header(request->response, MHD_HTTP_HEADER_RETRY_AFTER, text);
+    add_header(request, MHD_HTTP_HEADER_RETRY_AFTER, text);
 }
 
 static void request_resume(struct request *request)
@@ -76,16 +83,21 @@ static void answer(struct request *request, unsigned status, const char *type, c
     }
     request->status = status;
     if (type)
-        MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+        add_header(request, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     if (!has_header(headers, MHD_HTTP_HEADER_CACHE_CONTROL))
-        MHD_add_response_header(request->response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    policy_add_cors(&request->door->config.policy, request->mhd, request->response);
+        add_header(request, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    if (!policy_add_cors(&request->door->config.policy, request->mhd, request->response))
+        request->failed = true;
     for (; headers && headers->name; headers++)
-        MHD_add_response_header(request->response, headers->name, headers->value);
+        add_header(request, headers->name, headers->value);
     if (request->retry_after_s)
         add_retry_after(request, request->retry_after_s);
     if (request->door->draining)
-        MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONNECTION, "close");
+        add_header(request, MHD_HTTP_HEADER_CONNECTION, "close");
+    if (request->failed) {
+        MHD_destroy_response(request->response);
+        request->response = NULL;
+    }
     request_resume(request);
 }
 
