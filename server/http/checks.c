@@ -112,6 +112,16 @@ static int check_credential(struct request *request, struct fault *ret_fault)
         "this index has join keys: send one, or a node token, in Authorization: Bearer");
 }
 
+int checks_refuse_overloaded(struct fault *ret_fault)
+{
+    fault_set(ret_fault, ERROR_OVERLOADED,
+        "the index has more to do than it can, and turns away what is least urgent first: try "
+        "again");
+    ret_fault->retry_after_s = LIMIT_SHED_RETRY_S;
+    ret_fault->action = "retry";
+    return ERROR_OVERLOADED;
+}
+
 /* A busy index turns away what is least important first, before it costs anything. */
 static int check_load(struct request *request, struct fault *ret_fault)
 {
@@ -121,12 +131,7 @@ static int check_load(struct request *request, struct fault *ret_fault)
         importance = IMPORTANCE_CHANGE;
     if (importance >= http_loop_least(request->connection->loop))
         return 0;
-    fault_set(ret_fault, ERROR_OVERLOADED,
-        "the index has more to do than it can, and turns away what is least urgent first: try "
-        "again");
-    ret_fault->retry_after_s = LIMIT_SHED_RETRY_S;
-    ret_fault->action = "retry";
-    return ERROR_OVERLOADED;
+    return checks_refuse_overloaded(ret_fault);
 }
 
 static enum MHD_Result look_at_header(

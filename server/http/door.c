@@ -17,7 +17,8 @@ struct http_door {
     struct http_door_config config;
     struct http_loop *loop;
     struct waits *waits;
-    size_t pages_bytes; /* put together in this pass */
+    size_t pages_bytes;  /* put together in this pass */
+    size_t bodies_bytes; /* parsed in this pass, of large ones */
     bool draining;
 };
 
@@ -424,6 +425,19 @@ static void on_complete(void *user, struct MHD_Connection *mhd, void **request_c
     free(request);
 }
 
+/* Everyone waits while a pass lasts: so many large bodies at once are more than a rush. */
+static bool may_parse(struct request *request)
+{
+    struct http_door *door = request->door;
+
+    if (request->body.length <= LIMIT_SMALL_BODY_BYTES)
+        return true;
+    if (door->bodies_bytes >= LIMIT_PASS_BODIES_BYTES)
+        return false;
+    door->bodies_bytes += request->body.length;
+    return true;
+}
+
 bool request_parse(struct request *request)
 {
     struct fault fault;
@@ -431,6 +445,8 @@ bool request_parse(struct request *request)
 
     if (text_failed(&request->body))
         error = fault_busy(&fault, ERROR_NO_MEMORY);
+    else if (!may_parse(request))
+        error = checks_refuse_overloaded(&fault);
     else
         error = codec_parse(request->body.bytes ? request->body.bytes : "", request->body.length,
             &request->json, &fault);
@@ -507,7 +523,7 @@ static bool on_exempt(const struct address *address, void *user)
 static bool on_pass_done(void *user)
 {
     struct http_door *door = user;
-    door->pages_bytes = 0;
+    door->pages_bytes = door->bodies_bytes = 0;
     return door->config.pass_done(door->config.user);
 }
 
