@@ -1,5 +1,6 @@
 #include "http/door.h"
 
+#include "http/by_hand.h"
 #include "http/checks.h"
 #include "http/routes.h"
 #include "log.h"
@@ -310,7 +311,7 @@ static enum MHD_Result begin(
         return MHD_NO;
     http_connection_enter(request->connection, HTTP_BODY);
     if (checks_size(request, &fault)) {
-        http_answer_by_hand(request->mhd, &fault);
+        by_hand_answer(request->mhd, &fault);
         return MHD_NO;
     }
     int misled = find_caller(request, &misleading);
