@@ -12,13 +12,11 @@
 #include <strings.h>
 
 #define PREFLIGHT_MAX_AGE_S "86400"
-#define RETRY_JITTER_S 3 /* a Retry-After is up to so much longer than needed */
 
 struct http_door {
     struct http_door_config config;
     struct http_loop *loop;
     struct waits *waits;
-    uint64_t retry_spread;
     size_t pages_bytes;  /* put together in this pass */
     size_t bodies_bytes; /* parsed in this pass, of large ones */
     bool draining;
@@ -40,14 +38,19 @@ static void send_reply(struct request *request)
     request->response = NULL;
 }
 
+/* A reply without one of its headers is not sent: there was no memory for it. */
+static void add_header(struct request *request, const char *name, const char *value)
+{
+    if (MHD_add_response_header(request->response, name, value) != MHD_YES)
+        request->failed = true;
+}
+
 static void add_retry_after(struct request *request, int seconds)
 {
     char text[16];
 
-    /* Those who are told at the same moment do not come back at the same moment. */
-    seconds += (int)(request->door->retry_spread++ % RETRY_JITTER_S);
-    snprintf(text, sizeof text, "%d", seconds);
-    MHD_add_response_header(request->response, MHD_HTTP_HEADER_RETRY_AFTER, text);
+    snprintf(text, sizeof text, "%d", http_loop_spread_s(request->door->loop, seconds));
+    add_header(request, MHD_HTTP_HEADER_RETRY_AFTER, text);
 }
 
 static void request_resume(struct request *request)
@@ -81,16 +84,21 @@ static void answer(struct request *request, unsigned status, const char *type, c
     }
     request->status = status;
     if (type)
-        MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+        add_header(request, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     if (!has_header(headers, MHD_HTTP_HEADER_CACHE_CONTROL))
-        MHD_add_response_header(request->response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    policy_add_cors(&request->door->config.policy, request->mhd, request->response);
+        add_header(request, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    if (!policy_add_cors(&request->door->config.policy, request->mhd, request->response))
+        request->failed = true;
     for (; headers && headers->name; headers++)
-        MHD_add_response_header(request->response, headers->name, headers->value);
+        add_header(request, headers->name, headers->value);
     if (request->retry_after_s)
         add_retry_after(request, request->retry_after_s);
     if (request->door->draining)
-        MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONNECTION, "close");
+        add_header(request, MHD_HTTP_HEADER_CONNECTION, "close");
+    if (request->failed) {
+        MHD_destroy_response(request->response);
+        request->response = NULL;
+    }
     request_resume(request);
 }
 

@@ -20,6 +20,7 @@
 #define PUMP_MS 50         /* and how long they may take: new connections wait meanwhile */
 #define PUMP_AGAIN_MS 1000 /* the longest sleep while a connection has a deadline */
 #define TURNED_AWAY_RETRY_S 5
+#define RETRY_JITTER_S 3    /* a Retry-After is longer than needed by less than that */
 #define CONNECTION_SLACK 64 /* our own limit must be met before libmicrohttpd's */
 
 /* libmicrohttpd has a daemon for each. */
@@ -44,6 +45,7 @@ struct http_loop {
     size_t cut_for_room; /* connections, since the last line in the log about it */
     int64_t next_keeping_ms;
     struct load load;
+    uint64_t spread; /* how many were told when to come again */
     bool triggered;
     bool pumping;
     bool draining;
@@ -325,6 +327,11 @@ bool http_loop_triggered(const struct http_loop *loop)
     return loop->triggered;
 }
 
+int http_loop_spread_s(struct http_loop *loop, int seconds)
+{
+    return seconds + (int)(loop->spread++ % RETRY_JITTER_S);
+}
+
 /* --- listening ------------------------------------------------------------------------------- */
 
 static void write_by_hand(struct text *out, const struct fault *fault)
@@ -334,7 +341,7 @@ static void write_by_hand(struct text *out, const struct fault *fault)
     codec_write_problem(&problem, fault);
     text_printf(out,
         "HTTP/1.1 %u %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
-        "Connection: close\r\n",
+        "Cache-Control: no-store\r\nConnection: close\r\n",
         error_http_status(fault->error), error_title(fault->error), problem.length);
     if (fault->retry_after_s)
         text_printf(out, "Retry-After: %d\r\n", fault->retry_after_s);
@@ -360,13 +367,14 @@ void http_answer_by_hand(struct MHD_Connection *mhd, const struct fault *fault)
 }
 
 /* Says why before closing; not where a handshake would have to come first. */
-static void turn_away(int fd, enum scheme scheme, int error, const char *detail)
+static void turn_away(
+    struct http_loop *loop, int fd, enum scheme scheme, int error, const char *detail)
 {
     struct text reply = {0};
     struct fault fault;
 
     fault_set(&fault, error, "%s", detail);
-    fault.retry_after_s = TURNED_AWAY_RETRY_S;
+    fault.retry_after_s = http_loop_spread_s(loop, TURNED_AWAY_RETRY_S);
     write_by_hand(&reply, &fault);
     if (scheme == SCHEME_HTTP && !text_failed(&reply))
         (void)!send(fd, reply.bytes, reply.length, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -381,19 +389,26 @@ static bool admit(struct http_loop *loop, int fd, enum scheme scheme, const stru
     const struct http_loop_config *config = &loop->config;
 
     if (config->max_connections && loop->connections >= config->max_connections) {
-        turn_away(fd, scheme, ERROR_INDEX_FULL,
+        turn_away(loop, fd, scheme, ERROR_INDEX_FULL,
             "the index has all the connections it takes: try again later");
         return false;
     }
-    if (!config->max_connections_per_address || config->exempt(address, config->user))
+    if (config->exempt(address, config->user))
         return true;
     struct source *source = source_hold(config->sources, address, now_ms(loop));
-    bool full = source && source->connections >= config->max_connections_per_address;
+    bool full = source && config->max_connections_per_address &&
+                source->connections >= config->max_connections_per_address;
+    /* A handshake costs as much as many requests. */
+    bool hasty = source && !full && scheme == SCHEME_HTTPS &&
+                 !source_take_handshake(config->sources, source, now_ms(loop));
     source_release(config->sources, source);
     if (full)
-        turn_away(fd, scheme, ERROR_TOO_MANY_CONNECTIONS,
+        turn_away(loop, fd, scheme, ERROR_TOO_MANY_CONNECTIONS,
             "your address has all the connections that it may have: close one first");
-    return !full;
+    if (hasty)
+        turn_away(loop, fd, scheme, ERROR_RATE_LIMITED,
+            "your address begins more connections than this index takes: keep one open");
+    return !full && !hasty;
 }
 
 /* A socket that was accepted, on a listener of that scheme. */

@@ -80,6 +80,10 @@ enum importance http_loop_least(const struct http_loop *loop);
 void http_loop_trigger(struct http_loop *loop);
 bool http_loop_triggered(const struct http_loop *loop);
 
+/* For a Retry-After: up to two seconds more than `seconds`, so that those who are told at the same
+ * moment do not come back at the same moment. */
+int http_loop_spread_s(struct http_loop *loop, int seconds);
+
 struct http_connection *http_connection_of(struct MHD_Connection *mhd);
 void http_connection_enter(struct http_connection *connection, enum http_phase phase);
 

@@ -54,6 +54,8 @@ void sqlite_report(struct store_sqlite *sqlite, int code, const char *message)
         sqlite_break(sqlite, sqlite_watch_look(&sqlite->watch, SQLITE_OTHERS_WRITE));
     else
         sqlite_note_trouble(sqlite, code, message);
+    if (kind == SQLITE_FULL)
+        sqlite->full = true;
 }
 
 void sqlite_break(struct store_sqlite *sqlite, enum sqlite_change change)
@@ -74,6 +76,7 @@ void sqlite_recovered(struct store_sqlite *sqlite, const char *event)
     if (!sqlite->trouble[0])
         return;
     sqlite->trouble[0] = '\0';
+    sqlite->full = false;
     log_event(LOG_INFO, event, "file", sqlite->path, NULL);
 }
 
@@ -120,9 +123,12 @@ static void sqlite_barrier(struct store *store, store_done done, void *user)
     sqlite_finish(sqlite_of(store), 0, done, user);
 }
 
-/* Writes what is there already. */
+/* Writes what is there already. On a disk that was full so little may fit into what the log has: it
+ * is not over before there is room for more. */
 static void sqlite_try_write(struct store_sqlite *sqlite, const char *stamp)
 {
+    if (sqlite->full && !sqlite_watch_has_room(&sqlite->watch))
+        return;
     sqlite->trying = true;
     if (!sqlite_run(sqlite, SQLITE_BEGIN_STATEMENT)) {
         bool well =

@@ -102,6 +102,7 @@ struct store_sqlite {
     bool broken; /* nothing is done before load() has opened the file again */
     bool rests;  /* just broken: whoever changes the files is given until the next load() */
     bool trying; /* a write of our own is under way, to see whether it succeeds */
+    bool full;   /* the trouble is a full disk */
     bool full_durability;
     enum sqlite_change change; /* what broke it, where it was its files */
     struct sqlite_watch watch;

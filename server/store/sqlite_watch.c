@@ -4,9 +4,11 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define FRESH_S 1
+#define ROOM_BYTES (1024 * 1024)
 
 bool sqlite_watch_name(struct sqlite_watch *watch, const char *path)
 {
@@ -107,4 +109,12 @@ bool sqlite_watch_is_fresh(const struct sqlite_watch *watch)
         return false;
     time_t age_s = clock.tv_sec - now.st_mtim.tv_sec;
     return age_s >= -FRESH_S && age_s <= FRESH_S;
+}
+
+bool sqlite_watch_has_room(const struct sqlite_watch *watch)
+{
+    struct statvfs disk;
+
+    return statvfs(watch->names[SQLITE_DB], &disk) ||
+           (unsigned long long)disk.f_bavail * disk.f_frsize >= ROOM_BYTES;
 }

@@ -57,4 +57,7 @@ void sqlite_watch_discard(const struct sqlite_watch *watch);
 /* The database was written to within the last second: someone may be putting it there. */
 bool sqlite_watch_is_fresh(const struct sqlite_watch *watch);
 
+/* There is room on the disk for some writes; true also where the system does not say. */
+bool sqlite_watch_has_room(const struct sqlite_watch *watch);
+
 #endif

@@ -171,6 +171,31 @@ class TestDeadline(HandshakeCase):
         self.assertServes()
 
 
+class TestRate(HandshakeCase):
+    rate = 2
+
+    def test_one_address_has_as_many_handshakes_as_requests(self):
+        kept = self.secure()
+        kept.connect()
+        refused = 0
+        for _ in range(20):
+            connection = self.secure()
+            try:
+                connection.connect()
+            except (ssl.SSLError, ConnectionError):
+                refused += 1
+        self.assertGreater(refused, 0)
+        self.assertEqual(self.answer(self.ask(kept, "GET", "/healthz"))[0], 200)
+        self.assertEqual(self.client.get("/healthz").status, 200)  # HTTP has none to count
+        watch = Stopwatch()
+        while True:
+            try:
+                self.secure().connect()
+                break
+            except (ssl.SSLError, ConnectionError):
+                self.assertLess(watch.elapsed(), DEADLINE_S)
+
+
 class TestInstead(HandshakeCase):
     def plain(self, data):
         connection = self.tcp()

@@ -17,6 +17,7 @@ class TlsCase(HttpCase):
 
     kind = "ec"
     arguments = ()
+    rate = 0
 
     def setUp(self):
         super().setUp()
@@ -24,7 +25,7 @@ class TlsCase(HttpCase):
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
         self.certificate = Certificate(folder.name, kind=self.kind)
-        self.start(*self.certificate.options, *self.arguments,
+        self.start(*self.certificate.options, *self.arguments, rate=self.rate,
                    listen=("127.0.0.1:0", "http://127.0.0.1:0", "https://[::1]:0"))
         self.client = self.connect(listener=1)
 
