@@ -159,6 +159,26 @@ static void test_read_without_wait_and_room_supersedes_nobody(void **state)
     assert_string_equal(watch_told(waiting), "*m1 ");
 }
 
+static void test_reader_does_not_wait_behind_lists(void **state)
+{
+    struct fixture *fixture = *state;
+    struct watch *watches[MANY];
+    struct caller reader = fixture_node(1);
+    struct poll_request list = poll_list(), mail = poll_mail(0);
+
+    fixture_join(fixture, "a", 1);
+    room = 0;
+    for (size_t i = 0; i < MANY; i++)
+        watches[i] = ask(fixture, &list);
+    struct watch *read = fixture_poll(fixture, &reader, &mail);
+    make_room(fixture, 1);
+    assert_int_equal(read->calls, 1);
+    assert_fault(read->fault, 0);
+    assert_int_equal(answered(watches, "+a "), 0);
+    make_room(fixture, MANY);
+    assert_int_equal(answered(watches, "+a "), MANY);
+}
+
 static void test_read_without_room_ends_with_its_lease(void **state)
 {
     struct fixture *fixture = *state;
@@ -213,6 +233,7 @@ int main(void)
         ROOM_TEST(test_lists_past_the_room_wait_for_it),
         ROOM_TEST(test_poll_whose_wait_ends_without_room_is_answered_later),
         ROOM_TEST(test_read_without_wait_and_room_supersedes_nobody),
+        ROOM_TEST(test_reader_does_not_wait_behind_lists),
         ROOM_TEST(test_read_without_room_ends_with_its_lease),
         ROOM_TEST(test_release_leaves_nobody_waiting_for_room),
     };
