@@ -174,6 +174,7 @@ int index_open(const struct index_config *config, struct index **ret_index)
     link_init(&index->parked);
     link_init(&index->mails);
     link_init(&index->woken);
+    link_init(&index->woken_lists);
     *ret_index = index;
     return 0;
 }

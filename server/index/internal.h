@@ -106,12 +106,13 @@ struct index {
     struct index_config config;
     struct store *store;
     struct heap timers;
-    struct table networks; /* by name */
-    struct table leases;   /* by network and id */
-    struct table tokens;   /* leases by token hash */
-    struct table retries;  /* mails by network, sender, recipient and id */
-    struct link mails;     /* all of them, in a box or not */
-    struct link woken;     /* polls to answer after the commit of this batch */
+    struct table networks;   /* by name */
+    struct table leases;     /* by network and id */
+    struct table tokens;     /* leases by token hash */
+    struct table retries;    /* mails by network, sender, recipient and id */
+    struct link mails;       /* all of them, in a box or not */
+    struct link woken;       /* polls to answer after the commit of this batch: these first, */
+    struct link woken_lists; /* and then those that only read a list */
     size_t lease_count, mail_count;
     int64_t mail_bytes;
     int64_t next_node, next_network, next_message; /* numbers */

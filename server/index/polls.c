@@ -103,7 +103,18 @@ static void poll_wake(struct poll *poll)
         return; /* or it would lose its turn */
     poll->woken = true;
     link_remove(&poll->watching);
-    link_add(&poll->index->woken, &poll->watching);
+    link_add(poll->request.mail ? &poll->index->woken : &poll->index->woken_lists, &poll->watching);
+}
+
+/* The next to be answered, or NULL. Strangers can ask for lists without end; who reads a mailbox is
+ * a node, and does not wait behind them. */
+static struct poll *next_woken(struct index *index)
+{
+    const struct link *first = &index->woken;
+
+    if (link_empty(first))
+        first = &index->woken_lists;
+    return link_empty(first) ? NULL : container_of(first->next, struct poll, watching);
 }
 
 /* The index stops, and there is no time to wait for room. */
@@ -181,8 +192,8 @@ static void after_commit(int error, void *user)
     struct index *index = user;
 
     index->wake_waits = false;
-    while (!link_empty(&index->woken) && has_room(index)) {
-        struct poll *poll = container_of(index->woken.next, struct poll, watching);
+    struct poll *poll;
+    while ((poll = next_woken(index)) && has_room(index)) {
         link_remove(&poll->watching);
         poll->woken = false;
         poll->expected = 0;
@@ -221,7 +232,7 @@ bool poll_wake_reader(struct index *index, struct lease *lease)
 
 void polls_answer_after_commit(struct index *index)
 {
-    if (index->wake_waits || link_empty(&index->woken))
+    if (index->wake_waits || !next_woken(index))
         return;
     index->wake_waits = true;
     index->store->f->barrier(index->store, after_commit, index);
