@@ -2,6 +2,7 @@
 one machine play callers from anywhere."""
 
 from tests.lib.case import IndexCase, some_id
+from tests.lib.raw import RawSocket, request_bytes
 
 PUBLIC = "203.0.113.9"
 PUBLIC_TOO = "203.0.113.20"
@@ -94,6 +95,18 @@ class TestForwarded(AddressCase):
                 (PUBLIC_6, PUBLIC_6), ("10.1.1.1", "10.1.1.1")):
             with self.subTest(header=header):
                 self.assertEqual(self.observed(X_Forwarded_For=header), address)
+
+    def test_header_that_comes_several_times_is_one_list(self):
+        # Each proxy may add a line of its own, and what is too much is left out on the far side.
+        for lines, address in (
+                ((PUBLIC, PUBLIC_TOO), PUBLIC_TOO), ((PUBLIC, "127.0.0.1"), PUBLIC),
+                ((f"1.2.3.4, {PUBLIC}", "127.0.0.1", "127.0.0.1"), PUBLIC),
+                (("x" * 900, "y" * 200, PUBLIC), PUBLIC),
+                (("x" * 500, f"{PUBLIC_TOO}, {'127.0.0.1,' * 30}127.0.0.1"), PUBLIC_TOO)):
+            with self.subTest(lines=[line[:20] for line in lines]), RawSocket(self.index) as raw:
+                raw.send(request_bytes("POST", "/register", {"network": self.network}, headers=[
+                    f"X-Forwarded-For: {line}" for line in lines]))
+                self.assertEqual(raw.read_reply().json()["you"]["address"], address)
 
     def test_caller_without_header_is_the_peer(self):
         self.assertEqual(self.observed(), "127.0.0.1")
