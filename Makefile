@@ -56,6 +56,7 @@ CLIENT_TEST_PROGRAMS = $(CLIENT_TEST_SOURCES:%.c=$(BUILD)/%)
 BENCH_PROGRAMS = $(BENCH_SOURCES:%.c=$(BUILD)/%)
 CLIENT_BENCH_PROGRAMS = $(CLIENT_BENCH_SOURCES:%.c=$(BUILD)/%)
 BENCHES = $(wildcard tests/bench/*.py)
+PRELOADS = $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/faults/*.c))
 
 # --- how it is compiled -------------------------------------------------------------------------
 
@@ -143,11 +144,18 @@ $(CLIENT_BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/libsignpost.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(CLIENT_LIBS)
 
+# What a test puts under the programs with LD_PRELOAD; without sanitizers, which want to be first.
+$(PRELOADS): $(BUILD)/%.so: %.c | toolchain
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(DEFINES) $(WARNINGS) -O2 -g -shared -fPIC -fno-builtin -o $@ $<
+
 # The library may stand in an application: its own names stay inside it.
 $(BUILD)/obj/client/%.o $(BUILD)/obj/tests/client/%.o $(BUILD)/obj/tests/bench/client_%.o: DEFINES = $(CLIENT_DEFINES)
 $(BUILD)/obj/client/%.o: PIC = -fPIC -fvisibility=hidden
 
-$(BUILD)/obj/%.o: %.c | toolchain $(GENERATED)
+# Also by another Makefile: the flags are part of what an object is.
+$(BUILD)/obj/%.o: %.c Makefile | toolchain $(GENERATED)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
@@ -190,7 +198,7 @@ test: ## install what is missing, build, and run the tests (SUITES="everyday")
 	@$(MAKE) --no-print-directory tests
 	@tests/run --build $(BUILD) $(SUITES)
 
-tests: $(PROGRAMS) $(LIBRARY) $(EXAMPLES) $(TEST_PROGRAMS) $(CLIENT_TEST_PROGRAMS) ## build the programs and the tests
+tests: $(PROGRAMS) $(LIBRARY) $(EXAMPLES) $(TEST_PROGRAMS) $(CLIENT_TEST_PROGRAMS) $(PRELOADS) ## build the programs and the tests
 
 check: ## the tests, the lint, and the tests again under the sanitizers
 	@$(MAKE) --no-print-directory test
@@ -263,7 +271,7 @@ bench: ## install what is missing, and measure: a script a question, in tests/be
 
 # --- linting ------------------------------------------------------------------------------------
 
-LINT_SOURCES = $(SOURCES) $(FUZZ_SOURCES)
+LINT_SOURCES = $(SOURCES) $(FUZZ_SOURCES) $(wildcard tests/faults/*.c)
 LINT_CLIENT_SOURCES = $(CLIENT_ALL_SOURCES) $(CLIENT_FUZZ_SOURCES)
 LINT_FILES = $(LINT_SOURCES) $(LINT_CLIENT_SOURCES) \
 	$(wildcard server/*.h server/*/*.h client/*.h client/*/*.h tests/*/*.h)

@@ -20,7 +20,7 @@ int main(int argc, char **argv)
     case OPTIONS_RUN: break;
     }
     log_set(options.log_level, options.log_json);
-    if (service_read_files(&options, &files, &fault)) {
+    if (service_files_read(&options, &files, &fault)) {
         fprintf(stderr, "signpostd: %s\n", fault.detail);
         return EXIT_USAGE;
     }
@@ -31,6 +31,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "signpostd: %s\n", fault.detail);
         status = EXIT_RUNTIME;
     }
-    service_free_files(&files);
+    service_files_free(&files);
     return status;
 }

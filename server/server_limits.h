@@ -99,6 +99,17 @@
 #define LIMIT_LINK_CHARS 512   /* a longer link to the next page is left out */
 #define LIMIT_POLICY_CHARS 384 /* of a page's policy: the head of its reply must fit too */
 #define LIMIT_URL_CHARS 2048
+/* of bodies that arrive and replies that are sent: past it the slowest go */
+#define LIMIT_HELD_BYTES (16 * 1024 * 1024)
+/* where so much of that is taken, a page ends early past a smaller size */
+#define LIMIT_SMALL_PAGES_FROM_BYTES (LIMIT_HELD_BYTES / 4)
+#define LIMIT_SMALL_PAGE_BYTES (64 * 1024)
+/* put together in one pass; further polls wait for the next one */
+#define LIMIT_PASS_PAGES_BYTES (2 * 1024 * 1024)
+/* a larger body is parsed only up to so many bytes in one pass: 64 KiB may take 7 ms */
+#define LIMIT_SMALL_BODY_BYTES 2048
+#define LIMIT_PASS_BODIES_BYTES (1024 * 1024)
+#define LIMIT_SEND_BUFFER_BYTES (64 * 1024) /* of one connection, in the kernel */
 #define LIMIT_REPLY_DEADLINE_MS 60000
 #define LIMIT_TIMEOUT_MAX_S 600   /* the longest that the deadlines below may be set to */
 #define LIMIT_IDLE_MS 75000       /* between two requests of one connection */

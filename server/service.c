@@ -16,11 +16,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <uv.h>
 
 /* For what is no connection: files, epoll, listeners, dial-backs. */
 #define DESCRIPTORS_ASIDE (64 + LIMIT_CHECK_SOCKETS)
+
+#define WATCH_MS 1000 /* between two looks after the store; the loop sleeps no longer */
+#define STALL_MS 500  /* a loop that does not run for longer has a stall */
 
 struct service {
     struct options options;
@@ -29,9 +31,12 @@ struct service {
     uv_loop_t uv;
     uv_prepare_t settle;  /* nothing waits for a commit while the loop sleeps */
     uv_timer_t due;       /* the next thing that the index has to do */
+    uv_timer_t watch;     /* looks after the store, whoever asks or not */
     uv_timer_t stop_late; /* cuts a stop that takes too long */
     uv_signal_t sigterm, sigint, sighup;
     int64_t due_ms; /* what `due` is set to */
+    uint64_t looked_ns,
+        idle_ns; /* when note_stall() was last here, and how long the loop had slept */
     struct store *store;
     struct sources *sources;
     struct index *index;
@@ -51,9 +56,38 @@ static bool on_pass_done(void *user)
 {
     struct service *service = user;
 
+    index_answer_more(service->index);
     if (service->store && service->store->open_batch)
         service->store->f->flush(service->store);
     return service->store && service->store->open_batch;
+}
+
+/* Where the loop has not run (a disk that did not answer, a process that was stopped), signs of
+ * life wait unread: the leases do not pay for it. It never means to sleep longer than WATCH_MS. */
+static void note_stall(struct service *service)
+{
+    uint64_t now_ns = uv_hrtime(), idle_ns = uv_metrics_idle_time(&service->uv);
+    int64_t slept_ms = (int64_t)((idle_ns - service->idle_ns) / 1000000);
+    int64_t passed_ms = (int64_t)((now_ns - service->looked_ns) / 1000000);
+    int64_t stalled_ms = passed_ms - (slept_ms < WATCH_MS ? slept_ms : WATCH_MS);
+
+    if (service->looked_ns && stalled_ms > STALL_MS) {
+        char text[24];
+        snprintf(text, sizeof text, "%lld", (long long)stalled_ms);
+        log_event(LOG_WARN, "stalled", "ms", text, "effect", "leases end that much later", NULL);
+        index_credit(service->index, stalled_ms);
+    }
+    service->looked_ns = now_ns;
+    service->idle_ns = idle_ns;
+}
+
+static void on_watch(uv_timer_t *timer)
+{
+    struct service *service = timer->data;
+
+    note_stall(service);
+    if (!service->stopping)
+        index_watch_store(service->index);
 }
 
 static void close_all(struct service *service)
@@ -68,6 +102,7 @@ static void close_all(struct service *service)
     http_door_close(service->door);
     uv_close((uv_handle_t *)&service->settle, NULL);
     uv_close((uv_handle_t *)&service->due, NULL);
+    uv_close((uv_handle_t *)&service->watch, NULL);
     uv_close((uv_handle_t *)&service->stop_late, NULL);
     uv_close((uv_handle_t *)&service->sigterm, NULL);
     uv_close((uv_handle_t *)&service->sigint, NULL);
@@ -78,6 +113,7 @@ static void on_due(uv_timer_t *timer)
 {
     struct service *service = timer->data;
 
+    note_stall(service);
     service->due_ms = INT64_MAX;
     index_tick(service->index);
 }
@@ -87,6 +123,7 @@ static void on_settle(uv_prepare_t *handle)
     struct service *service = handle->data;
     struct http_loop *http = http_door_loop(service->door);
 
+    note_stall(service);
     if (service->store->open_batch || http_loop_triggered(http))
         http_loop_pump(http);
     if (service->stopping && !http_loop_connections(http)) {
@@ -127,108 +164,7 @@ static void on_signal(uv_signal_t *handle, int number)
     uv_timer_start(&service->stop_late, on_stop_late, LIMIT_STOP_MS, 0);
 }
 
-/* --- files ----------------------------------------------------------------------------------- */
-
-static void warn_exposed(const char *file, const char *reason)
-{
-    log_event(LOG_WARN, "secret_exposed", "file", file, "reason", reason, NULL);
-}
-
-static int read_keys(
-    const struct options *options, struct service_files *ret_files, struct fault *ret_fault)
-{
-    bool exposed = false;
-
-    if (!options->keys)
-        return 0;
-    int error = keys_read(options->keys, &ret_files->keys, &exposed, ret_fault);
-    if (!error && exposed)
-        warn_exposed(options->keys,
-            "everyone on this machine may read or change who is let in: chmod 600 it");
-    return error;
-}
-
-static struct tls_files tls_files(const struct options *options)
-{
-    return (struct tls_files){options->tls_cert, options->tls_key};
-}
-
-static void report_certificate(const struct options *options, const struct tls_facts *facts)
-{
-    char expires[32] = "";
-    time_t expires_s = (time_t)facts->expires_s;
-    struct tm date;
-
-    if (gmtime_r(&expires_s, &date))
-        strftime(expires, sizeof expires, "%Y-%m-%d", &date);
-    if (facts->expired)
-        log_event(LOG_WARN, "certificate_expired", "file", options->tls_cert, "on", expires,
-            "effect", "clients that check it refuse to connect", NULL);
-    else
-        log_event(LOG_INFO, "certificate", "file", options->tls_cert, "expires", expires, NULL);
-    if (facts->exposed)
-        warn_exposed(options->tls_key,
-            "everyone on this machine may read it, and then be taken for this index: chmod 600 it");
-}
-
-static int read_certificate(
-    const struct options *options, struct service_files *ret_files, struct fault *ret_fault)
-{
-    struct tls_files files = tls_files(options);
-    struct tls_facts facts = {0};
-
-    if (!options->tls_cert)
-        return 0;
-    int error = tls_new(&files, &ret_files->tls, &facts, ret_fault);
-    if (!error)
-        report_certificate(options, &facts);
-    return error;
-}
-
-static int read_turn_secret(
-    const struct options *options, struct service_files *ret_files, struct fault *ret_fault)
-{
-    const char *file = options->turn_secret_file;
-    bool exposed = false;
-
-    if (!file)
-        return 0;
-    int error = turn_secret_read(file, ret_files->turn_secret, &exposed, ret_fault);
-    if (!error && exposed)
-        warn_exposed(file,
-            "everyone on this machine may read it, and then make TURN credentials: chmod 600 it");
-    return error;
-}
-
-int service_read_files(
-    const struct options *options, struct service_files *ret_files, struct fault *ret_fault)
-{
-    *ret_files = (struct service_files){0};
-    int error = read_keys(options, ret_files, ret_fault);
-    if (!error)
-        error = read_certificate(options, ret_files, ret_fault);
-    if (!error)
-        error = read_turn_secret(options, ret_files, ret_fault);
-    if (error)
-        service_free_files(ret_files);
-    return error;
-}
-
-void service_free_files(struct service_files *files)
-{
-    keys_free(files->keys);
-    tls_free(files->tls);
-    *files = (struct service_files){0};
-}
-
-static void report_reload(const char *what, int error, const struct fault *fault)
-{
-    if (error)
-        log_event(LOG_ERROR, "reload_failed", "what", what, "reason", fault->detail, "effect",
-            "what was read before stays", NULL);
-    else
-        log_event(LOG_INFO, "reloaded", "what", what, NULL);
-}
+/* --- join keys ------------------------------------------------------------------------------- */
 
 static bool on_admits(const uint8_t key_hash[STORE_HASH_SIZE], const char *network, void *user)
 {
@@ -239,35 +175,15 @@ static bool on_admits(const uint8_t key_hash[STORE_HASH_SIZE], const char *netwo
 static void on_reload(uv_signal_t *handle, int number)
 {
     struct service *service = handle->data;
-    struct service_files fresh = {0};
-    struct fault fault;
+    struct keys *before = NULL;
 
     (void)number;
-    if (service->options.keys) {
-        int error = read_keys(&service->options, &fresh, &fault);
-        report_reload("keys", error, &fault);
-        if (!error) {
-            keys_free(service->files->keys);
-            service->files->keys = fresh.keys;
-            http_door_set_keys(service->door, fresh.keys);
-            index_evict(service->index);
-        }
-    }
-    if (service->files->tls) {
-        struct tls_files files = tls_files(&service->options);
-        struct tls_facts facts = {0};
-        int error =
-            tls_reload(service->files->tls, &files, clock_now_ms(&clock_system), &facts, &fault);
-        report_reload("certificate", error, &fault);
-        if (!error)
-            report_certificate(&service->options, &facts);
-    }
-    if (service->options.turn_secret_file) {
-        int error = read_turn_secret(&service->options, &fresh, &fault);
-        report_reload("TURN secret", error, &fault);
-        if (!error)
-            strcpy(service->files->turn_secret, fresh.turn_secret);
-    }
+    service_files_reload(&service->options, service->files, clock_now_ms(&clock_system), &before);
+    if (!before)
+        return;
+    http_door_set_keys(service->door, service->files->keys);
+    index_evict(service->index);
+    keys_free(before);
 }
 
 /* --- caps that the system sets --------------------------------------------------------------- */
@@ -443,17 +359,26 @@ static void start_handles(struct service *service)
 {
     uv_prepare_init(&service->uv, &service->settle);
     uv_timer_init(&service->uv, &service->due);
+    uv_timer_init(&service->uv, &service->watch);
     uv_timer_init(&service->uv, &service->stop_late);
     uv_signal_init(&service->uv, &service->sigterm);
     uv_signal_init(&service->uv, &service->sigint);
     uv_signal_init(&service->uv, &service->sighup);
-    service->settle.data = service->due.data = service->stop_late.data = service;
+    service->settle.data = service->due.data = service->watch.data = service;
+    service->stop_late.data = service;
     service->sigterm.data = service->sigint.data = service->sighup.data = service;
     service->due_ms = INT64_MAX;
     uv_prepare_start(&service->settle, on_settle);
+    uv_timer_start(&service->watch, on_watch, WATCH_MS, WATCH_MS);
     uv_signal_start(&service->sigterm, on_signal, SIGTERM);
     uv_signal_start(&service->sigint, on_signal, SIGINT);
     uv_signal_start(&service->sighup, on_reload, SIGHUP);
+}
+
+static bool on_has_room(void *user)
+{
+    const struct service *service = user;
+    return !service->door || http_door_has_room(service->door);
 }
 
 static int start(struct service *service, struct fault *ret_fault)
@@ -467,6 +392,8 @@ static int start(struct service *service, struct fault *ret_fault)
         .open = !options->keys,
         .admits = on_admits,
         .admits_user = service,
+        .has_room = on_has_room,
+        .room_user = service,
         .undeliverable_body = codec_undeliverable_body,
     };
     int error =
@@ -507,7 +434,7 @@ int service_run(const struct options *options, struct service_files *files, stru
 
     signal(SIGPIPE, SIG_IGN);
     fit_descriptors(&service.options);
-    if (uv_loop_init(&service.uv))
+    if (uv_loop_init(&service.uv) || uv_loop_configure(&service.uv, UV_METRICS_IDLE_TIME))
         return fault_set(ret_fault, ERROR_NO_MEMORY, "libuv did not start");
     int error = start(&service, ret_fault);
     if (error && service.door)

@@ -22,8 +22,7 @@ struct check {
     struct dialback *dialback;
     uint64_t ticket;
     struct address address;
-    uint16_t port;
-    bool udp;
+    struct check_request asked;
     bool contacted; /* dialled from the address that the caller has contacted */
 };
 
@@ -113,9 +112,9 @@ static void log_check(
 {
     char address[ADDRESS_TEXT_SIZE], port[8];
 
-    snprintf(port, sizeof port, "%u", (unsigned)check->port);
+    snprintf(port, sizeof port, "%u", (unsigned)check->asked.port);
     log_event(level, event, "address", address_format(&check->address, address), "port", port,
-        "protocol", check->udp ? "udp" : "tcp", "result", result, NULL);
+        "protocol", check->asked.udp ? "udp" : "tcp", "result", result, NULL);
 }
 
 static void answer_cut(struct request *request)
@@ -146,7 +145,7 @@ static void on_checked(const struct dialback_report *report, void *user)
                                      .verified = report->result == DIALBACK_OPEN,
                                      .contacted = check->contacted,
                                      .target = &check->address,
-                                     .port = check->port,
+                                     .port = check->asked.port,
                                      .dialed_from = &report->dialed_from,
                                      .ms = report->ms,
                                      .you = &request->caller.address,
@@ -167,8 +166,9 @@ static void on_vanished(struct request *request)
 
 /* Everything that may be wrong, then the dial-back; the limits last, so that only what is dialled
  * counts. */
-static int start(struct check *check, const struct check_request *asked, struct fault *ret_fault)
+static int start(struct check *check, struct fault *ret_fault)
 {
+    const struct check_request *asked = &check->asked;
     struct request *request = check->request;
     struct checker *checker = check->checker;
     struct dialback_request dial = {
@@ -205,15 +205,33 @@ static int start(struct check *check, const struct check_request *asked, struct 
 static void caller_identified(
     const struct fault *refused, const struct identity *caller, void *user)
 {
-    struct request *request = user;
-    struct check_request asked;
+    struct check *check = user;
+    struct request *request = check->request;
     struct fault fault;
 
     (void)caller;
     if (refused) {
         request_fail(request, refused);
+        free(check);
         return;
     }
+    if (start(check, &fault)) {
+        log_check(check, "check_refused", LOG_DEBUG, error_code(fault.error));
+        request_fail(request, &fault);
+        free(check);
+        return;
+    }
+    request->check = check;
+    request_park(request, on_vanished);
+}
+
+void handle_check(struct request *request)
+{
+    struct check_request asked;
+    struct fault fault;
+
+    if (!request_parse(request))
+        return;
     if (codec_read_check(request->json, &asked, &fault)) {
         request_fail(request, &fault);
         return;
@@ -227,22 +245,8 @@ static void caller_identified(
     check->request = request;
     check->checker = request_checker(request);
     check->address = request->caller.address;
-    check->port = asked.port;
-    check->udp = asked.udp;
-    if (start(check, &asked, &fault)) {
-        log_check(check, "check_refused", LOG_DEBUG, error_code(fault.error));
-        request_fail(request, &fault);
-        free(check);
-        return;
-    }
-    request->check = check;
-    request_park(request, on_vanished);
-}
-
-void handle_check(struct request *request)
-{
-    if (request_parse(request))
-        index_identify(request_index(request), &request->caller, caller_identified, request);
+    check->asked = asked;
+    index_identify(request_index(request), &request->caller, caller_identified, check);
 }
 
 /* --- the checker ----------------------------------------------------------------------------- */

@@ -3,12 +3,14 @@
 #include "http/routes.h"
 #include "server_limits.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #define KEY_PREFIX "spk_"
+#define CREDENTIAL_CHARS (sizeof KEY_PREFIX - 1 + LIMIT_TOKEN_CHARS) /* the longer of the two */
 #define HEADER_OVERHEAD_BYTES 64 /* of libmicrohttpd for each header and argument, in its pool */
 
 struct count {
@@ -57,11 +59,27 @@ static int read_key(struct request *request, const char *value, struct fault *re
     return 0;
 }
 
+/* Blanks behind a value are none of it (RFC 9110, 5.5); libmicrohttpd leaves them there. What is
+ * too long for a credential stays as it is. */
+static const char *trim_credential(const char *value, char ret_text[CREDENTIAL_CHARS + 1])
+{
+    size_t length = strlen(value);
+
+    while (length && strchr(" \t", value[length - 1]))
+        length--;
+    if (length > CREDENTIAL_CHARS)
+        return value;
+    memcpy(ret_text, value, length);
+    ret_text[length] = '\0';
+    return ret_text;
+}
+
 /* `spk_` and 43 characters are a join key; 43 characters, whatever they are, a node token. */
 static int read_credential(struct request *request, struct fault *ret_fault)
 {
     const char *value = request_header(request, MHD_HTTP_HEADER_AUTHORIZATION);
     struct caller *caller = &request->caller;
+    char text[CREDENTIAL_CHARS + 1];
 
     caller->kind = CREDENTIAL_NONE;
     if (!value)
@@ -69,7 +87,7 @@ static int read_credential(struct request *request, struct fault *ret_fault)
     if (strncasecmp(value, "Bearer ", 7) != 0)
         return fault_set(ret_fault, ERROR_BAD_CREDENTIAL,
             "Authorization must be `Bearer` and a join key or a node token");
-    value += 7 + strspn(value + 7, " ");
+    value = trim_credential(value + 7 + strspn(value + 7, " "), text);
     if (!token_is_well_formed(value) && !strncmp(value, KEY_PREFIX, strlen(KEY_PREFIX)))
         return read_key(request, value, ret_fault);
     if (!token_is_well_formed(value))
@@ -94,6 +112,16 @@ static int check_credential(struct request *request, struct fault *ret_fault)
         "this index has join keys: send one, or a node token, in Authorization: Bearer");
 }
 
+int checks_refuse_overloaded(struct fault *ret_fault)
+{
+    fault_set(ret_fault, ERROR_OVERLOADED,
+        "the index has more to do than it can, and turns away what is least urgent first: try "
+        "again");
+    ret_fault->retry_after_s = LIMIT_SHED_RETRY_S;
+    ret_fault->action = "retry";
+    return ERROR_OVERLOADED;
+}
+
 /* A busy index turns away what is least important first, before it costs anything. */
 static int check_load(struct request *request, struct fault *ret_fault)
 {
@@ -103,12 +131,40 @@ static int check_load(struct request *request, struct fault *ret_fault)
         importance = IMPORTANCE_CHANGE;
     if (importance >= http_loop_least(request->connection->loop))
         return 0;
-    fault_set(ret_fault, ERROR_OVERLOADED,
-        "the index has more to do than it can, and turns away what is least urgent first: try "
-        "again");
-    ret_fault->retry_after_s = LIMIT_SHED_RETRY_S;
-    ret_fault->action = "retry";
-    return ERROR_OVERLOADED;
+    return checks_refuse_overloaded(ret_fault);
+}
+
+static enum MHD_Result look_at_header(
+    void *user, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    static const char token[] = "!#$%&'*+-.^_`|~0123456789"
+                                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    bool *plain = user;
+
+    (void)kind;
+    *plain = *plain && name[0] && !name[strspn(name, token)];
+    for (; *plain && value && *value; value++)
+        *plain = *value == '\t' || !iscntrl((unsigned char)*value);
+    return MHD_YES;
+}
+
+/* `Content-Length : 5` is another header to libmicrohttpd, and so is one behind a lone CR; a proxy
+ * may see the length of a body in them. Such requests are refused, and nothing behind them read
+ * (RFC 9112, 5.1 and 2.2). */
+static bool headers_are_plain(struct request *request)
+{
+    bool plain = true;
+    MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, look_at_header, &plain);
+    return plain;
+}
+
+static int check_headers(struct request *request, struct fault *ret_fault)
+{
+    if (headers_are_plain(request))
+        return 0;
+    return fault_set(ret_fault, ERROR_BAD_REQUEST,
+        "a header has a name with a space or another character that is none of a name, or a "
+        "control character in its value");
 }
 
 int checks_size(struct request *request, struct fault *ret_fault)
@@ -197,8 +253,10 @@ int checks_run(
     struct request *request, const char *path, const char *method, struct fault *ret_fault)
 {
     bool preflight = !strcmp(method, MHD_HTTP_METHOD_OPTIONS);
-    int error = check_host(request, ret_fault);
+    int error = check_headers(request, ret_fault);
 
+    if (!error)
+        error = check_host(request, ret_fault);
     if (!error && !preflight)
         error = check_route(request, path, method, ret_fault);
     if (!error)
@@ -216,7 +274,7 @@ bool checks_can_drain(struct request *request)
 {
     const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
 
-    if (request_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING))
+    if (request_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING) || !headers_are_plain(request))
         return false;
     if (!length)
         return true;

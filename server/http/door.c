@@ -12,13 +12,13 @@
 #include <strings.h>
 
 #define PREFLIGHT_MAX_AGE_S "86400"
-#define RETRY_JITTER_S 3 /* a Retry-After is up to so much longer than needed */
 
 struct http_door {
     struct http_door_config config;
     struct http_loop *loop;
     struct waits *waits;
-    uint64_t retry_spread;
+    size_t pages_bytes;  /* put together in this pass */
+    size_t bodies_bytes; /* parsed in this pass, of large ones */
     bool draining;
 };
 
@@ -32,19 +32,25 @@ static int64_t door_now_ms(const struct http_door *door)
 static void send_reply(struct request *request)
 {
     http_connection_enter(request->connection, HTTP_REPLY);
+    http_connection_hold(request->connection, request->reply_bytes);
     MHD_queue_response(request->mhd, request->status, request->response);
     MHD_destroy_response(request->response);
     request->response = NULL;
+}
+
+/* A reply without one of its headers is not sent: there was no memory for it. */
+static void add_header(struct request *request, const char *name, const char *value)
+{
+    if (MHD_add_response_header(request->response, name, value) != MHD_YES)
+        request->failed = true;
 }
 
 static void add_retry_after(struct request *request, int seconds)
 {
     char text[16];
 
-    /* Those who are told at the same moment do not come back at the same moment. */
-    seconds += (int)(request->door->retry_spread++ % RETRY_JITTER_S);
-    snprintf(text, sizeof text, "%d", seconds);
-    MHD_add_response_header(request->response, MHD_HTTP_HEADER_RETRY_AFTER, text);
+    snprintf(text, sizeof text, "%d", http_loop_spread_s(request->door->loop, seconds));
+    add_header(request, MHD_HTTP_HEADER_RETRY_AFTER, text);
 }
 
 static void request_resume(struct request *request)
@@ -78,17 +84,29 @@ static void answer(struct request *request, unsigned status, const char *type, c
     }
     request->status = status;
     if (type)
-        MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+        add_header(request, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     if (!has_header(headers, MHD_HTTP_HEADER_CACHE_CONTROL))
-        MHD_add_response_header(request->response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    policy_add_cors(&request->door->config.policy, request->mhd, request->response);
+        add_header(request, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    if (!policy_add_cors(&request->door->config.policy, request->mhd, request->response))
+        request->failed = true;
     for (; headers && headers->name; headers++)
-        MHD_add_response_header(request->response, headers->name, headers->value);
+        add_header(request, headers->name, headers->value);
     if (request->retry_after_s)
         add_retry_after(request, request->retry_after_s);
     if (request->door->draining)
-        MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONNECTION, "close");
+        add_header(request, MHD_HTTP_HEADER_CONNECTION, "close");
+    if (request->failed) {
+        MHD_destroy_response(request->response);
+        request->response = NULL;
+    }
     request_resume(request);
+}
+
+static void free_pieces(struct request *request)
+{
+    text_clear(&request->pieces.nodes);
+    text_clear(&request->pieces.gone);
+    text_clear(&request->pieces.messages);
 }
 
 void request_reply(struct request *request, unsigned status, const char *type, struct text *body,
@@ -108,6 +126,9 @@ void request_reply(struct request *request, unsigned status, const char *type, s
     }
     if (body)
         bytes = text_take(body, &size);
+    /* What the reply was put together from may be as much again. */
+    free_pieces(request);
+    request->reply_bytes = size;
     answer(request, status, type, bytes, size,
         bytes ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT, headers);
 }
@@ -300,7 +321,8 @@ static enum MHD_Result begin(
         if (misled)
             fault = misleading;
     }
-    if (checks_can_drain(request)) {
+    /* Whoever leaves out the length means that a body follows, or hides one: it is not read. */
+    if (fault.error != ERROR_LENGTH_REQUIRED && checks_can_drain(request)) {
         request->refusal = malloc(sizeof fault);
         if (!request->refusal)
             return MHD_NO;
@@ -330,6 +352,13 @@ static void *on_begin(void *user, const char *uri, struct MHD_Connection *mhd)
     return request;
 }
 
+static void free_question(struct request *request)
+{
+    codec_free(request->json);
+    request->json = NULL;
+    text_clear(&request->body);
+}
+
 static void run(struct request *request, const char *path, const char *method)
 {
     http_connection_enter(request->connection, HTTP_RUNNING);
@@ -339,6 +368,8 @@ static void run(struct request *request, const char *path, const char *method)
         preflight(request, path);
     else
         request->route->handle(request);
+    /* It may wait for long, for a commit or for who reads slowly, and parsed JSON is large. */
+    free_question(request);
     if (request->response || request->failed)
         return;
     MHD_suspend_connection(request->mhd);
@@ -360,6 +391,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const 
     if (*upload_size) {
         if (!request->refusal && request->body.length + *upload_size <= LIMIT_BODY_BYTES)
             text_append(&request->body, upload, *upload_size);
+        http_connection_hold(request->connection, request->body.length);
         *upload_size = 0;
         return MHD_YES;
     }
@@ -388,12 +420,22 @@ static void on_complete(void *user, struct MHD_Connection *mhd, void **request_c
     if (request->response)
         MHD_destroy_response(request->response);
     free(request->refusal);
-    codec_free(request->json);
-    text_clear(&request->pieces.nodes);
-    text_clear(&request->pieces.gone);
-    text_clear(&request->pieces.messages);
-    text_clear(&request->body);
+    free_question(request);
+    free_pieces(request);
     free(request);
+}
+
+/* Everyone waits while a pass lasts: so many large bodies at once are more than a rush. */
+static bool may_parse(struct request *request)
+{
+    struct http_door *door = request->door;
+
+    if (request->body.length <= LIMIT_SMALL_BODY_BYTES)
+        return true;
+    if (door->bodies_bytes >= LIMIT_PASS_BODIES_BYTES)
+        return false;
+    door->bodies_bytes += request->body.length;
+    return true;
 }
 
 bool request_parse(struct request *request)
@@ -403,12 +445,25 @@ bool request_parse(struct request *request)
 
     if (text_failed(&request->body))
         error = fault_busy(&fault, ERROR_NO_MEMORY);
+    else if (!may_parse(request))
+        error = checks_refuse_overloaded(&fault);
     else
         error = codec_parse(request->body.bytes ? request->body.bytes : "", request->body.length,
             &request->json, &fault);
     if (error)
         request_fail(request, &fault);
     return !error;
+}
+
+bool request_page_grew(struct request *request, size_t bytes, size_t length)
+{
+    struct http_door *door = request->door;
+
+    door->pages_bytes += bytes;
+    /* Where much waits to be read, a page is no larger than what the kernel takes at once. */
+    return length < (http_loop_held_bytes(door->loop) < LIMIT_SMALL_PAGES_FROM_BYTES
+                            ? LIMIT_PAGE_BYTES
+                            : LIMIT_SMALL_PAGE_BYTES);
 }
 
 /* --- parked requests ------------------------------------------------------------------------- */
@@ -447,13 +502,7 @@ void request_poll(struct request *request, struct poll_request *poll, poll_done 
         request->retry_after_s = 1;
     }
     request->poll = index_poll(door->config.index, &request->caller, poll, done, request);
-    if (!request->poll)
-        return;
-    /* It may be parked for long: what was only needed to ask is not kept. */
-    codec_free(request->json);
-    request->json = NULL;
-    text_clear(&request->body);
-    if (poll->wait_s > 0)
+    if (request->poll && poll->wait_s > 0)
         request_park(request, cut_poll);
 }
 
@@ -474,6 +523,7 @@ static bool on_exempt(const struct address *address, void *user)
 static bool on_pass_done(void *user)
 {
     struct http_door *door = user;
+    door->pages_bytes = door->bodies_bytes = 0;
     return door->config.pass_done(door->config.user);
 }
 
@@ -528,6 +578,11 @@ struct http_loop *http_door_loop(struct http_door *door)
 void http_door_set_keys(struct http_door *door, const struct keys *keys)
 {
     door->config.keys = keys;
+}
+
+bool http_door_has_room(const struct http_door *door)
+{
+    return door->pages_bytes < LIMIT_PASS_PAGES_BYTES;
 }
 
 void http_door_drain(struct http_door *door)

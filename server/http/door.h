@@ -50,6 +50,9 @@ struct http_loop *http_door_loop(struct http_door *door);
 /* The keys from now on; those before may go. */
 void http_door_set_keys(struct http_door *door, const struct keys *keys);
 
+/* May another page be put together in this pass? See LIMIT_PASS_PAGES_BYTES. */
+bool http_door_has_room(const struct http_door *door);
+
 /* From now on every reply says `Connection: close`; idle connections go, the others finish. */
 void http_door_drain(struct http_door *door);
 void http_door_close(struct http_door *door); /* then run the loop once more before freeing */
@@ -87,6 +90,7 @@ struct request {
     uint16_t port;         /* of the caller; 0: not known */
     struct json *json;     /* of routes that read one */
     struct poll_pieces pieces;
+    size_t reply_bytes; /* of its body, where it is in memory for this request alone */
     struct meta_filter filters[LIMIT_FILTERS];
     size_t filter_count;
     struct poll *poll;   /* under way, or NULL */
@@ -124,6 +128,9 @@ void request_fail(struct request *request, const struct fault *fault);
  * the usual one. */
 void request_reply_bytes(struct request *request, unsigned status, const char *type,
     const char *bytes, size_t size, const struct reply_header *headers);
+
+/* A page grew by so many bytes and has `length` now: may it grow further? */
+bool request_page_grew(struct request *request, size_t bytes, size_t length);
 
 const struct keys *request_keys(const struct request *request); /* NULL: none */
 struct index *request_index(const struct request *request);

@@ -1,6 +1,7 @@
 #include "http/listen.h"
 
 #include "log.h"
+#include "server_limits.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -72,11 +73,14 @@ static int open_socket(const struct address *address, uint16_t port, int *ret_fd
 {
     struct sockaddr_storage name;
     socklen_t name_size = address_to_sockaddr(address, port, &name);
-    int on = 1;
+    int on = 1, send_bytes = LIMIT_SEND_BUFFER_BYTES;
     int fd = socket(name.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         return errno;
+    /* Connections inherit it. Left to itself, the kernel takes megabytes of a reply that nobody
+     * reads. */
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof send_bytes);
     /* With IPV6_V6ONLY [::] and 0.0.0.0 can be given side by side, and mean what they say. */
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
         (name.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on)) ||

@@ -43,8 +43,13 @@ static enum MHD_Result collect(
     if (forwarded->length + length + 2 > sizeof forwarded->text) {
         forwarded->length = 0;
         if (length + 2 > sizeof forwarded->text) {
+            /* From the end of an element on: the rest of one may be another address. Where there is
+             * but one, it is as good as an empty one. */
             value += length + 2 - sizeof forwarded->text;
-            length = sizeof forwarded->text - 2;
+            value += strcspn(value, ",");
+            if (!value[0])
+                value = ",";
+            length = strlen(value);
         }
     }
     if (forwarded->length)
@@ -224,20 +229,23 @@ int policy_check_host(
     return 0;
 }
 
-void policy_add_cors(
+bool policy_add_cors(
     const struct http_policy *policy, struct MHD_Connection *mhd, struct MHD_Response *response)
 {
     const char *origin = header(mhd, MHD_HTTP_HEADER_ORIGIN);
     bool any = !policy->origin_count && !policy->loopback_only;
     bool allowed = origin && allows_origin(policy, origin);
+    bool added;
 
     if (any)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+        added = MHD_add_response_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, "*");
     else
-        MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ORIGIN);
+        added = MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ORIGIN);
     if (allowed && !any)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        added &=
+            MHD_add_response_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     if (allowed)
-        MHD_add_response_header(
+        added &= MHD_add_response_header(
             response, "Access-Control-Expose-Headers", "ETag, Link, Location, Retry-After");
+    return added;
 }

@@ -31,8 +31,8 @@ int policy_client(const struct http_policy *policy, struct MHD_Connection *mhd,
 int policy_check_host(
     const struct http_policy *policy, struct MHD_Connection *mhd, struct fault *ret_fault);
 
-/* Adds what a browser needs to see the reply. */
-void policy_add_cors(
+/* Adds what a browser needs to see the reply; false where memory is out. */
+bool policy_add_cors(
     const struct http_policy *policy, struct MHD_Connection *mhd, struct MHD_Response *response);
 
 #endif

@@ -11,31 +11,45 @@
 #include <string.h>
 #include <strings.h>
 
+/* Looking at one node of a filtered list takes about as long as writing so much of a page. */
+#define FILTERED_BYTES 512
+
 /* --- pieces of a poll's answer --------------------------------------------------------------- */
 
 static bool gather_node(const struct node_view *node, void *user)
 {
     struct request *request = user;
-    codec_add_node(&request->pieces.nodes, node);
-    return request->pieces.nodes.length < LIMIT_PAGE_BYTES;
+    struct text *nodes = &request->pieces.nodes;
+    size_t before = nodes->length;
+
+    codec_add_node(nodes, node);
+    return request_page_grew(request, nodes->length - before, nodes->length);
 }
 
 static void gather_gone(const char *id, void *user)
 {
     struct request *request = user;
+    size_t before = request->pieces.gone.length;
+
     codec_add_gone(&request->pieces.gone, id);
+    request_page_grew(request, request->pieces.gone.length - before, 0);
 }
 
 static bool gather_message(const struct message_view *message, void *user)
 {
     struct request *request = user;
-    codec_add_message(&request->pieces.messages, message);
-    return request->pieces.messages.length < LIMIT_PAGE_BYTES;
+    struct text *messages = &request->pieces.messages;
+    size_t before = messages->length;
+
+    codec_add_message(messages, message);
+    return request_page_grew(request, messages->length - before, messages->length);
 }
 
 static bool match_filters(const char *meta, void *user)
 {
     struct request *request = user;
+
+    request_page_grew(request, FILTERED_BYTES, 0);
     return codec_meta_matches(meta, request->filters, request->filter_count);
 }
 

@@ -168,6 +168,7 @@ int index_open(const struct index_config *config, struct index **ret_index)
     index->wall_offset_ms = clock_wall_ms(config->clock) - clock_now_ms(config->clock);
     index->refuse_until_ms = 0;
     index->reload_ms = INT64_MAX;
+    index->unread_ms = INT64_MAX;
     while (!index->random)
         index_random_bytes(&index->random, sizeof index->random);
     link_init(&index->parked);
@@ -194,12 +195,7 @@ void index_close(struct index *index)
         index->store->f->flush(index->store); /* its completions are ours */
     while (!link_empty(&index->mails))
         mail_free(index, container_of(index->mails.next, struct mail, all));
-    do {
-        sweep.count = 0;
-        table_each(&index->leases, collect_any, &sweep);
-        for (size_t i = 0; i < sweep.count; i++)
-            lease_free(index, sweep.items[i]);
-    } while (sweep.count);
+    leases_forget(index);
     do {
         sweep.count = 0;
         table_each(&index->networks, collect_any, &sweep);
@@ -258,19 +254,55 @@ void index_evict(struct index *index)
     polls_evict(index);
 }
 
+static void watched(int error, void *user)
+{
+    struct index *index = user;
+
+    if (error) {
+        /* With a batch that was lost it has come to the same already. */
+        if (index_now_ms(index) >= index->refuse_until_ms)
+            index_lost(index);
+    } else if (index->store->f->trouble(index->store)) {
+        index->refuse_until_ms = index_now_ms(index) + LOSS_PAUSE_MS;
+    }
+}
+
+void index_watch_store(struct index *index)
+{
+    if (index->loaded)
+        index->store->f->probe(index->store, watched, index);
+}
+
+void index_credit(struct index *index, int64_t stalled_ms)
+{
+    index->credit_ms += stalled_ms;
+}
+
 struct readiness {
     struct index *index;
     index_done done;
     void *user;
 };
 
+/* 0, or ERROR_NOT_READY where the store has trouble or `error` is not 0. */
+static int store_ready(const struct index *index, int error, struct fault *ret_fault)
+{
+    const char *trouble = index->store->f->trouble(index->store);
+
+    if (!error && !trouble)
+        return 0;
+    fault_set(ret_fault, ERROR_NOT_READY, "%s", trouble ? trouble : "the store does not answer");
+    ret_fault->retry_after_s = 1;
+    ret_fault->action = "retry";
+    return ERROR_NOT_READY;
+}
+
 static void ready_probed(int error, void *user)
 {
     struct readiness *readiness = user;
-    struct fault fault = {0};
+    struct fault fault;
 
-    if (error)
-        fault_set(&fault, ERROR_NOT_READY, "the store does not answer");
+    error = store_ready(readiness->index, error, &fault);
     readiness->done(error ? &fault : NULL, readiness->user);
     free(readiness);
 }
@@ -281,10 +313,12 @@ void index_check_ready(struct index *index, index_done done, void *user)
     const struct heap_node *first = heap_first(&index->timers);
     struct readiness *readiness;
 
-    if (index_may_write(index, &fault))
+    if (index_may_write(index, &fault)) {
         fault.error = ERROR_NOT_READY;
-    else if (first && first->due_ms < index_now_ms(index) - READY_LAG_MS)
+        store_ready(index, 0, &fault); /* the reason, where it is known */
+    } else if (first && first->due_ms < index_now_ms(index) - READY_LAG_MS) {
         fault_set(&fault, ERROR_NOT_READY, "expiry is more than %d s late", READY_LAG_MS / 1000);
+    }
     readiness = fault.error ? NULL : malloc(sizeof *readiness);
     if (!readiness) {
         if (!fault.error)

@@ -55,6 +55,10 @@ struct index_config {
      * `open`, else not NULL. */
     bool (*admits)(const uint8_t key_hash[STORE_HASH_SIZE], const char *network, void *user);
     void *admits_user;
+    /* May another page be put together now? Where not, polls wait until index_answer_more(). NULL:
+     * always. */
+    bool (*has_room)(void *user);
+    void *room_user;
     /* Writes the body of an `undeliverable` into `ret_body`; returns its length, below `size`. */
     size_t (*undeliverable_body)(
         const struct index_undeliverable *about, char *ret_body, size_t size);
@@ -74,6 +78,17 @@ int64_t index_next_due_ms(const struct index *index);
 /* Ends what is due, in bounded batches: leases, messages, parked polls, old tombstones. */
 void index_tick(struct index *index);
 
+/* Goes on with the polls that wait for room; to be called after each pass. */
+void index_answer_more(struct index *index);
+
+/* To be called about once a second: sees whether the store still serves, though nobody asks it, and
+ * whether one that did not serves again. */
+void index_watch_store(struct index *index);
+
+/* The process stood still for so long (a disk that did not answer, a machine that was stopped), and
+ * has not read what came meanwhile: every lease is put off by it. */
+void index_credit(struct index *index, int64_t stalled_ms);
+
 /* Answers every parked poll with nothing; from then on a poll is answered as if wait=0. */
 void index_release(struct index *index);
 
@@ -81,7 +96,8 @@ void index_release(struct index *index);
  * on, its parked polls are answered, and its nodes leave in the next ticks. */
 void index_evict(struct index *index);
 
-/* The store answers and expiry is on time. */
+/* The store answers, no write has just failed, and expiry is on time; else the fault says what is
+ * wrong. */
 void index_check_ready(struct index *index, index_done done, void *user);
 
 size_t index_node_count(const struct index *index);

@@ -53,7 +53,7 @@ struct network {
 /* A registered node: who it is and until when. Its record is in the store. */
 struct lease {
     struct timer expiry; /* may fire early: a renewal only moves expires_ms */
-    int64_t expires_ms;
+    int64_t expires_ms;  /* on the clock of leases, lease_now_ms() */
     int64_t number;
     struct network *network;
     struct source *source; /* NULL: not counted by address */
@@ -120,6 +120,8 @@ struct index {
     bool wake_waits;         /* a barrier for `woken` is under way */
     int64_t wall_offset_ms;  /* store time = monotonic time + this */
     int64_t refuse_until_ms; /* after a loss no write is tried before */
+    int64_t credit_ms;       /* how long leases stood still: their clock is behind by that */
+    int64_t unread_ms;       /* since when the store has not been read back; INT64_MAX: it has */
     uint64_t random;
     struct link parked; /* every parked poll */
     int64_t reload_ms;  /* when to try again after the store could not be read back */
@@ -139,6 +141,8 @@ struct sweep {
     void *items[LIMIT_EXPIRE_BATCH];
     size_t count;
 };
+
+#define LOSS_PAUSE_MS 1000 /* after a failed write, before the next is tried */
 
 /* --- index.c --------------------------------------------------------------------------------- */
 
@@ -205,11 +209,13 @@ struct lease *lease_add(struct index *index, struct network *network, const char
 void lease_view(const struct index *index, const struct lease *lease, const struct store_node *node,
     struct node_view *ret_view);
 void lease_renew(struct index *index, struct lease *lease);
+int64_t lease_now_ms(const struct index *index); /* does not run while the process stands still */
 void lease_count_source(struct index *index, struct lease *lease, const struct address *address);
 
 /* The node leaves: tombstone, mailbox, record. Its reader is answered after the commit. */
 void lease_end(struct index *index, struct lease *lease);
 void lease_free(struct index *index, struct lease *lease); /* memory only */
+void leases_forget(struct index *index);                   /* all of them, likewise */
 
 /* --- nodes.c --------------------------------------------------------------------------------- */
 
@@ -259,6 +265,7 @@ bool mail_is_from_index(const struct mail *mail);
 /* --- polls.c --------------------------------------------------------------------------------- */
 
 void polls_evict(struct index *index); /* answers those whose credential admits no more */
+void polls_fail(struct index *index);  /* answers all that are parked: they shall ask again */
 
 /* Mark polls that a change is news to. Whoever marks calls polls_answer_after_commit() when the
  * change is written. */

@@ -80,8 +80,8 @@ static void lease_fire(struct index *index, struct timer *timer)
 {
     struct lease *lease = container_of(timer, struct lease, expiry);
 
-    if (lease->expires_ms > index_now_ms(index))
-        timer_set(index, timer, lease->expires_ms);
+    if (lease->expires_ms > lease_now_ms(index))
+        timer_set(index, timer, lease->expires_ms + index->credit_ms);
     else
         lease_end(index, lease);
 }
@@ -147,17 +147,23 @@ no_timer:
     return NULL;
 }
 
+int64_t lease_now_ms(const struct index *index)
+{
+    return index_now_ms(index) - index->credit_ms;
+}
+
 void lease_renew(struct index *index, struct lease *lease)
 {
-    lease->expires_ms = index_now_ms(index) + lease->ttl_s * 1000LL;
-    if (lease->expires_ms < lease->expiry.due.due_ms)
-        timer_set(index, &lease->expiry, lease->expires_ms);
+    lease->expires_ms = lease_now_ms(index) + lease->ttl_s * 1000LL;
+    int64_t due_ms = lease->expires_ms + index->credit_ms;
+    if (due_ms < lease->expiry.due.due_ms)
+        timer_set(index, &lease->expiry, due_ms);
 }
 
 void lease_view(const struct index *index, const struct lease *lease, const struct store_node *node,
     struct node_view *ret_view)
 {
-    int64_t left_ms = lease->expires_ms - index_now_ms(index);
+    int64_t left_ms = lease->expires_ms - lease_now_ms(index);
     if (left_ms < 0)
         left_ms = 0;
     *ret_view = (struct node_view){
@@ -199,6 +205,25 @@ void lease_free(struct index *index, struct lease *lease)
     index->lease_count--;
     network->nodes--;
     free(lease);
+}
+
+static void pick_any(void *item, void *user)
+{
+    struct sweep *sweep = user;
+    if (sweep->count < LIMIT_EXPIRE_BATCH)
+        sweep->items[sweep->count++] = item;
+}
+
+void leases_forget(struct index *index)
+{
+    struct sweep sweep;
+
+    do {
+        sweep.count = 0;
+        table_each(&index->leases, pick_any, &sweep);
+        for (size_t i = 0; i < sweep.count; i++)
+            lease_free(index, sweep.items[i]);
+    } while (sweep.count);
 }
 
 void lease_end(struct index *index, struct lease *lease)

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOSS_PAUSE_MS 1000 /* after a failed commit, before the next write is tried */
-
 /* Rows refer to each other by number; these tables live only while a load runs. */
 struct loading {
     struct index *index;
@@ -36,8 +34,16 @@ static void loading_fail(struct loading *loading, int error)
 static void loaded_epoch(uint64_t epoch, uint64_t dropped_networks, void *user)
 {
     struct loading *loading = user;
-    loading->index->store_epoch = epoch;
-    loading->index->dropped_networks = dropped_networks;
+    struct index *index = loading->index;
+
+    /* The store goes on with other files: what memory has belongs to another history, of which
+     * nothing that a poll waits for can come any more. */
+    if (index->store_epoch && index->store_epoch != epoch) {
+        polls_fail(index);
+        leases_forget(index);
+    }
+    index->store_epoch = epoch;
+    index->dropped_networks = dropped_networks;
 }
 
 static void loaded_network(const struct store_network *row, size_t tombstones, void *user)
@@ -158,10 +164,15 @@ static const struct store_loader loader = {
     .message = loaded_message,
 };
 
+struct sweeping {
+    const struct index *index;
+    struct sweep sweep;
+};
+
 static void sweep_lease(void *item, void *user)
 {
     struct lease *lease = item;
-    struct sweep *sweep = user;
+    struct sweep *sweep = &((struct sweeping *)user)->sweep;
     if (!lease->seen && sweep->count < LIMIT_EXPIRE_BATCH)
         sweep->items[sweep->count++] = lease;
 }
@@ -170,12 +181,15 @@ static void sweep_lease(void *item, void *user)
 static void sweep_network(void *item, void *user)
 {
     struct network *network = item;
-    struct sweep *sweep = user;
+    struct sweeping *sweeping = user;
+    struct sweep *sweep = &sweeping->sweep;
 
     if (network->seen)
         return;
     network->stored = false;
     network->seq = network->horizon = 0;
+    network->birth = sweeping->index->dropped_networks;
+    network->epoch = network_unborn_epoch(sweeping->index, network->name);
     network->tombstones = 0;
     if (!network->nodes && !network->holds && sweep->count < LIMIT_EXPIRE_BATCH)
         sweep->items[sweep->count++] = network;
@@ -184,20 +198,21 @@ static void sweep_network(void *item, void *user)
 /* What memory has and the store does not was part of what was lost. */
 static void sweep_unseen(struct index *index)
 {
-    struct sweep sweep;
+    struct sweeping sweeping = {.index = index};
+    struct sweep *sweep = &sweeping.sweep;
 
     do {
-        sweep.count = 0;
-        table_each(&index->leases, sweep_lease, &sweep);
-        for (size_t i = 0; i < sweep.count; i++)
-            lease_free(index, sweep.items[i]);
-    } while (sweep.count == LIMIT_EXPIRE_BATCH);
+        sweep->count = 0;
+        table_each(&index->leases, sweep_lease, &sweeping);
+        for (size_t i = 0; i < sweep->count; i++)
+            lease_free(index, sweep->items[i]);
+    } while (sweep->count == LIMIT_EXPIRE_BATCH);
     do {
-        sweep.count = 0;
-        table_each(&index->networks, sweep_network, &sweep);
-        for (size_t i = 0; i < sweep.count; i++)
-            network_free(index, sweep.items[i]);
-    } while (sweep.count == LIMIT_EXPIRE_BATCH);
+        sweep->count = 0;
+        table_each(&index->networks, sweep_network, &sweeping);
+        for (size_t i = 0; i < sweep->count; i++)
+            network_free(index, sweep->items[i]);
+    } while (sweep->count == LIMIT_EXPIRE_BATCH);
 }
 
 static void load_done(int error, void *user)
@@ -215,7 +230,9 @@ static void load_done(int error, void *user)
         index->loaded = true;
         index_evict(index);
     } else {
-        fault_set(&fault, error, "the store could not be read");
+        const char *trouble = index->store->f->trouble(index->store);
+        fault_set(&fault, error, "the store could not be read%s%s", trouble ? ": " : "",
+            trouble ? trouble : "");
     }
     loading->done(error ? &fault : NULL, loading->user);
     free(loading);
@@ -238,6 +255,8 @@ static void unsee_lease(void *item, void *user)
 void index_load(struct index *index, index_done done, void *user)
 {
     struct loading *loading = calloc(1, sizeof *loading);
+
+    index->loaded = false;
     if (!loading) {
         struct fault fault;
         fault_busy(&fault, ERROR_NO_MEMORY);
@@ -247,7 +266,6 @@ void index_load(struct index *index, index_done done, void *user)
     loading->index = index;
     loading->done = done;
     loading->user = user;
-    index->loaded = false;
     while (!link_empty(&index->mails))
         mail_free(index, container_of(index->mails.next, struct mail, all));
     table_each(&index->networks, unsee_network, NULL);
@@ -258,7 +276,13 @@ void index_load(struct index *index, index_done done, void *user)
 static void reloaded(const struct fault *fault, void *user)
 {
     struct index *index = user;
+
     index->reload_ms = fault ? index->refuse_until_ms : INT64_MAX;
+    if (fault)
+        return;
+    /* No sign of life was taken meanwhile. */
+    index_credit(index, index_now_ms(index) - index->unread_ms);
+    index->unread_ms = INT64_MAX;
 }
 
 void index_lost(void *user)
@@ -266,5 +290,7 @@ void index_lost(void *user)
     struct index *index = user;
 
     index->refuse_until_ms = index_now_ms(index) + LOSS_PAUSE_MS;
+    if (index->unread_ms == INT64_MAX)
+        index->unread_ms = index_now_ms(index);
     index_load(index, reloaded, index);
 }

@@ -137,7 +137,7 @@ static int find_or_add_lease(struct index *index, const struct caller *caller,
         fault_set(ret_fault, ERROR_ID_TAKEN,
             "%s is held by another node: choose another id, or send the token of that node",
             request->id);
-        return fault_later(ret_fault, lease->expires_ms - index_now_ms(index));
+        return fault_later(ret_fault, lease->expires_ms - lease_now_ms(index));
     }
     change_observe(change, lease, &caller->address);
     int error = change_announce(

@@ -27,6 +27,8 @@ struct poll {
     uint8_t credential[STORE_HASH_SIZE];
     struct network *network; /* held; NULL: no list is read, or the network has never had a node */
     struct lease *lease;     /* whose mailbox is read; NULL: none is, or it is gone */
+    bool woken;              /* stands among the woken */
+    bool postponed;          /* is to be answered, and waits for room only */
     bool calling;            /* index_poll() has not returned yet */
     bool finished;           /* during that call */
     bool full;               /* the page is full: one more row only sets `more` */

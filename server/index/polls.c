@@ -39,6 +39,10 @@ static void explain(int error, struct fault *ret_fault)
     } else if (error == ERROR_BAD_KEY) {
         fault_set(
             ret_fault, error, "the join key was withdrawn while you waited: ask for a new one");
+    } else if (error == ERROR_NOT_READY) {
+        fault_set(ret_fault, error, "the index is stopping: try again shortly");
+        ret_fault->retry_after_s = 1;
+        ret_fault->action = "retry";
     } else if (error == ERROR_SUPERSEDED) {
         fault_set(ret_fault, error,
             "another read of this mailbox began after this one: only the newest waits");
@@ -85,14 +89,54 @@ void poll_answer(struct poll *poll)
     poll->index->store->f->barrier(poll->index->store, poll_committed, poll);
 }
 
+/* --- waiting for room ------------------------------------------------------------------------ */
+
+static bool has_room(const struct index *index)
+{
+    const struct index_config *config = &index->config;
+    return !config->has_room || config->has_room(config->room_user);
+}
+
+static void poll_wake(struct poll *poll)
+{
+    if (poll->woken)
+        return; /* or it would lose its turn */
+    poll->woken = true;
+    link_remove(&poll->watching);
+    link_add(&poll->index->woken, &poll->watching);
+}
+
+/* The index stops, and there is no time to wait for room. */
+static void poll_refuse(struct poll *poll)
+{
+    poll_unpark(poll);
+    poll->error = ERROR_NOT_READY;
+    poll_answer(poll);
+}
+
+/* Of a poll that is parked. */
+static void poll_read_in_turn(struct poll *poll)
+{
+    if (has_room(poll->index)) {
+        poll_read(poll);
+    } else if (poll->index->released) {
+        poll_refuse(poll);
+    } else {
+        poll->postponed = true;
+        poll_wake(poll);
+    }
+}
+
 /* --- waiting --------------------------------------------------------------------------------- */
 
 static void poll_fire(struct index *index, struct timer *timer)
 {
     struct poll *poll = container_of(timer, struct poll, timer);
 
+    if (poll->postponed)
+        return;
     if (poll_has_news(poll) || poll->deadline_ms <= index_now_ms(index))
-        poll_read(poll);
+        poll_read_in_turn(poll);
     else
         timer_set(index, timer, poll->deadline_ms);
 }
@@ -107,7 +151,7 @@ static void poll_watch(struct poll *poll)
         timer_set(poll->index, &poll->timer, poll->not_before_ms);
 }
 
-static int poll_park(struct poll *poll)
+static int poll_enter(struct poll *poll)
 {
     struct index *index = poll->index;
 
@@ -115,11 +159,20 @@ static int poll_park(struct poll *poll)
     int error = timer_start(index, &poll->timer);
     if (error)
         return error;
-    timer_set(index, &poll->timer, poll->deadline_ms);
     link_add(&index->parked, &poll->parked);
-    poll_watch(poll);
-    if (poll->lease)
+    if (poll->lease && poll->request.wait_s > 0)
         poll->lease->reader = poll;
+    return 0;
+}
+
+static int poll_park(struct poll *poll)
+{
+    int error = poll_enter(poll);
+
+    if (error)
+        return error;
+    timer_set(poll->index, &poll->timer, poll->deadline_ms);
+    poll_watch(poll);
     return 0;
 }
 
@@ -128,21 +181,16 @@ static void after_commit(int error, void *user)
     struct index *index = user;
 
     index->wake_waits = false;
-    while (!link_empty(&index->woken)) {
+    while (!link_empty(&index->woken) && has_room(index)) {
         struct poll *poll = container_of(index->woken.next, struct poll, watching);
         link_remove(&poll->watching);
+        poll->woken = false;
         poll->expected = 0;
-        if (!error && poll_has_news(poll))
+        if (poll->postponed || (!error && poll_has_news(poll)))
             poll_read(poll);
         else
             poll_watch(poll);
     }
-}
-
-static void poll_wake(struct poll *poll)
-{
-    link_remove(&poll->watching);
-    link_add(&poll->index->woken, &poll->watching);
 }
 
 void poll_wake_network(struct index *index, struct network *network)
@@ -177,6 +225,11 @@ void polls_answer_after_commit(struct index *index)
         return;
     index->wake_waits = true;
     index->store->f->barrier(index->store, after_commit, index);
+}
+
+void index_answer_more(struct index *index)
+{
+    polls_answer_after_commit(index);
 }
 
 void polls_lease_gone(struct index *index, struct lease *lease)
@@ -224,10 +277,25 @@ void polls_evict(struct index *index)
     }
 }
 
+void polls_fail(struct index *index)
+{
+    while (!link_empty(&index->parked)) {
+        struct poll *poll = container_of(index->parked.next, struct poll, parked);
+        poll->error = ERROR_STORE_FAILED;
+        poll_unpark(poll);
+        poll_answer(poll);
+    }
+}
+
 void index_poll_cut(struct poll *poll)
 {
     if (!is_parked(poll))
         return;
+    if (poll->request.list && !poll->request.has_since) {
+        /* It waits for room only, and an empty answer would have no cursor. */
+        poll_refuse(poll);
+        return;
+    }
     poll_unpark(poll);
     poll->result.cursor = poll->request.since;
     if (poll->lease)
@@ -356,8 +424,14 @@ struct poll *index_poll(struct index *index, const struct caller *caller,
         heard_ms = poll->lease->heard_ms;
     poll->not_before_ms = heard_ms == INT64_MIN ? INT64_MIN : heard_ms + LIMIT_HEAR_EVERY_MS;
     poll->deadline_ms = index_now_ms(index) + (int64_t)(poll->request.wait_s * 1000);
-    if (poll->request.wait_s <= 0 || poll_has_news(poll) || poll_park(poll))
+    if (poll->request.wait_s <= 0 || poll_has_news(poll)) {
+        if (has_room(index) || poll_enter(poll))
+            poll_read(poll);
+        else
+            poll_read_in_turn(poll);
+    } else if (poll_park(poll)) {
         poll_read(poll);
+    }
     poll->calling = false;
     if (!poll->finished)
         return poll;

@@ -69,6 +69,12 @@ static void memory_probe(struct store *store, store_done done, void *user)
     memory_finish(memory_of(store), true, done, user);
 }
 
+static const char *memory_trouble(const struct store *store)
+{
+    (void)store;
+    return NULL;
+}
+
 /* --- writes ---------------------------------------------------------------------------------- */
 
 /* Every store refuses what contradicts what it holds, by failing the batch: here by hand what
@@ -369,6 +375,7 @@ static const struct store_functions memory_functions = {
     .read_messages = memory_read_messages,
     .barrier = memory_barrier,
     .probe = memory_probe,
+    .trouble = memory_trouble,
     .edit_node = memory_edit_node,
     .remove_node = memory_remove_node,
     .put_tombstone = memory_put_tombstone,

@@ -3,128 +3,10 @@
 
 #include "log.h"
 
+#include <stdio.h>
 #include <string.h>
 
-const char *const sqlite_statements[SQLITE_STATEMENT_COUNT] = {
-#define X(name, sql) [SQLITE_##name##_STATEMENT] = sql,
-    SQLITE_STATEMENTS(X)
-#undef X
-};
-
-/* --- one run of a statement ------------------------------------------------------------------ */
-
-struct query query_start(struct store_sqlite *sqlite, enum sqlite_statement which)
-{
-    return (struct query){sqlite, sqlite->statements[which], 0, SQLITE_OK};
-}
-
-static void query_note(struct query *query, int code)
-{
-    if (!query->code)
-        query->code = code;
-}
-
-void query_bind_int(struct query *query, int64_t value)
-{
-    query_note(query, sqlite3_bind_int64(query->statement, ++query->index, value));
-}
-
-void query_bind_seq(struct query *query, uint64_t seq)
-{
-    query_bind_int(query, seq > INT64_MAX ? INT64_MAX : (int64_t)seq);
-}
-
-void query_bind_text(struct query *query, const char *text)
-{
-    query_note(query, sqlite3_bind_text64(query->statement, ++query->index, text, strlen(text),
-                          SQLITE_STATIC, SQLITE_UTF8));
-}
-
-void query_bind_blob(struct query *query, const void *bytes, size_t size)
-{
-    query_note(
-        query, sqlite3_bind_blob64(query->statement, ++query->index, bytes, size, SQLITE_STATIC));
-}
-
-bool query_next(struct query *query)
-{
-    if (query->code)
-        return false;
-    int code = sqlite3_step(query->statement);
-    query->index = -1;
-    if (code == SQLITE_ROW)
-        return true;
-    if (code != SQLITE_DONE)
-        query_note(query, code);
-    return false;
-}
-
-int64_t query_int(struct query *query)
-{
-    return sqlite3_column_int64(query->statement, ++query->index);
-}
-
-const char *query_text(struct query *query)
-{
-    const char *text = (const char *)sqlite3_column_text(query->statement, ++query->index);
-
-    /* The columns are NOT NULL, so there was no memory for it. */
-    if (!text)
-        query_note(query, SQLITE_NOMEM);
-    return text ? text : "";
-}
-
-const char *query_blob(struct query *query, size_t *ret_size)
-{
-    const char *bytes = sqlite3_column_blob(query->statement, ++query->index);
-
-    *ret_size = (size_t)sqlite3_column_bytes(query->statement, query->index);
-    /* Of a blob without bytes SQLite gives no place either. */
-    if (!bytes && !*ret_size && sqlite3_column_type(query->statement, query->index) == SQLITE_BLOB)
-        return "";
-    return bytes;
-}
-
-void query_hash(struct query *query, uint8_t ret_hash[STORE_HASH_SIZE])
-{
-    size_t size;
-    const char *bytes = query_blob(query, &size);
-
-    if (bytes && size == STORE_HASH_SIZE)
-        memcpy(ret_hash, bytes, size);
-    else
-        query_note(query, SQLITE_CORRUPT);
-}
-
-void query_address(struct query *query, struct address *ret_address)
-{
-    const char *text = query_text(query);
-
-    *ret_address = (struct address){0};
-    if (*text && !address_parse(text, ret_address))
-        query_note(query, SQLITE_CORRUPT);
-}
-
-int query_end(struct query *query)
-{
-    int code = query->code;
-
-    if (code) {
-        /* What was noted here without SQLite's help has no message on the connection. */
-        bool known = sqlite3_extended_errcode(query->sqlite->db) == code;
-        sqlite_report(
-            query->sqlite, known ? sqlite3_errmsg(query->sqlite->db) : sqlite3_errstr(code));
-    }
-    sqlite3_reset(query->statement);
-    sqlite3_clear_bindings(query->statement);
-    return code ? ERROR_STORE_FAILED : 0;
-}
-
-int query_run(struct query *query)
-{
-    query_next(query);
-    return query_end(query);
-}
+/* --- running a statement ---------------------------------------------------------------------- */
 
 static int sqlite_run(struct store_sqlite *sqlite, enum sqlite_statement which)
 {
@@ -144,17 +26,69 @@ static int sqlite_run_with(struct store_sqlite *sqlite, enum sqlite_statement wh
 
 /* --- the batch ------------------------------------------------------------------------------- */
 
-void sqlite_report(struct store_sqlite *sqlite, const char *message)
+/* A failure that says the same as the one before is not logged again: a full disk fails every
+ * second.
+ */
+static void sqlite_note_trouble(struct store_sqlite *sqlite, int code, const char *message)
 {
+    bool writing = sqlite->base.open_batch || sqlite->trying;
+    char trouble[SQLITE_TROUBLE_SIZE];
+
+    snprintf(trouble, sizeof trouble, "the database cannot be %s: %s", writing ? "written" : "read",
+        sqlite3_errstr(code));
+    if (strcmp(trouble, sqlite->trouble) == 0)
+        return;
+    strcpy(sqlite->trouble, trouble);
+    log_event(LOG_ERROR, "store_failed", "file", sqlite->path, "error", message, NULL);
+}
+
+void sqlite_report(struct store_sqlite *sqlite, int code, const char *message)
+{
+    int kind = code & 0xff;
+
     if (sqlite->failed)
         return;
     sqlite->failed = sqlite->base.open_batch;
-    log_event(LOG_ERROR, "store_failed", "file", sqlite->path, "error", message, NULL);
+    /* Damage that SQLite comes across is often seen in the file from outside, too. */
+    if (kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB || code == SQLITE_IOERR_SHORT_READ)
+        sqlite_break(sqlite, sqlite_watch_look(&sqlite->watch, SQLITE_OTHERS_WRITE));
+    else
+        sqlite_note_trouble(sqlite, code, message);
+    if (kind == SQLITE_FULL)
+        sqlite->full = true;
+}
+
+void sqlite_break(struct store_sqlite *sqlite, enum sqlite_change change)
+{
+    if (change > sqlite->change)
+        sqlite->change = change;
+    sqlite->failed = sqlite->base.open_batch;
+    if (sqlite->broken)
+        return;
+    sqlite->broken = sqlite->rests = true;
+    snprintf(sqlite->trouble, sizeof sqlite->trouble, "%s", sqlite_change_text(change));
+    log_event(LOG_ERROR, "store_failed", "file", sqlite->path, "error", sqlite->trouble, "effect",
+        "nothing is kept until the database is opened again", NULL);
+}
+
+void sqlite_recovered(struct store_sqlite *sqlite, const char *event)
+{
+    if (!sqlite->trouble[0])
+        return;
+    sqlite->trouble[0] = '\0';
+    sqlite->full = false;
+    log_event(LOG_INFO, event, "file", sqlite->path, NULL);
+}
+
+static const char *sqlite_trouble(const struct store *store)
+{
+    const char *trouble = ((const struct store_sqlite *)store)->trouble;
+    return trouble[0] ? trouble : NULL;
 }
 
 bool sqlite_may_go_on(const struct store_sqlite *sqlite)
 {
-    return !sqlite->failed;
+    return !sqlite->failed && !sqlite->broken;
 }
 
 /* Opens a batch where none is. One whose BEGIN fails is open and failed: completions of writes
@@ -163,7 +97,9 @@ static bool sqlite_open_batch(struct store_sqlite *sqlite)
 {
     if (!sqlite->base.open_batch) {
         sqlite->base.open_batch = true;
-        sqlite_run(sqlite, SQLITE_BEGIN_STATEMENT);
+        sqlite->failed = sqlite->broken;
+        if (!sqlite->failed)
+            sqlite_run(sqlite, SQLITE_BEGIN_STATEMENT);
     }
     return sqlite_may_go_on(sqlite);
 }
@@ -174,7 +110,9 @@ void sqlite_finish(struct store_sqlite *sqlite, int error, store_done done, void
         error = batch_add(&sqlite->batch, done, user);
         if (!error)
             return;
-        sqlite_report(sqlite, "out of memory");
+        sqlite_report(sqlite, SQLITE_NOMEM, "out of memory");
+    } else if (sqlite->broken) {
+        error = ERROR_STORE_FAILED;
     }
     if (done)
         done(error, user);
@@ -185,6 +123,42 @@ static void sqlite_barrier(struct store *store, store_done done, void *user)
     sqlite_finish(sqlite_of(store), 0, done, user);
 }
 
+/* Writes what is there already. On a disk that was full so little may fit into what the log has: it
+ * is not over before there is room for more. */
+static void sqlite_try_write(struct store_sqlite *sqlite, const char *stamp)
+{
+    if (sqlite->full && !sqlite_watch_has_room(&sqlite->watch))
+        return;
+    sqlite->trying = true;
+    if (!sqlite_run(sqlite, SQLITE_BEGIN_STATEMENT)) {
+        bool well =
+            sqlite_write_stamp(sqlite, stamp) && !sqlite_run(sqlite, SQLITE_COMMIT_STATEMENT);
+        if (!sqlite3_get_autocommit(sqlite->db))
+            sqlite_run(sqlite, SQLITE_ROLLBACK_STATEMENT);
+        enum sqlite_change change = sqlite_watch_look(&sqlite->watch, SQLITE_WE_WRITE);
+        if (change)
+            sqlite_break(sqlite, change);
+        else if (well)
+            sqlite_recovered(sqlite, "store_recovered");
+    }
+    sqlite->trying = false;
+}
+
+/* What is committed into files that are no longer found by their names would be gone at the next
+ * open: looked at before the commit, so that nothing is answered 503 and kept all the same, and
+ * after it, because it may have taken long. */
+static void sqlite_commit(struct store_sqlite *sqlite)
+{
+    enum sqlite_change change = sqlite_watch_look(&sqlite->watch, SQLITE_OTHERS_WRITE);
+
+    if (!change) {
+        sqlite_run(sqlite, SQLITE_COMMIT_STATEMENT);
+        change = sqlite_watch_look(&sqlite->watch, SQLITE_WE_WRITE);
+    }
+    if (change)
+        sqlite_break(sqlite, change);
+}
+
 static void sqlite_flush(struct store *store)
 {
     struct store_sqlite *sqlite = sqlite_of(store);
@@ -192,17 +166,46 @@ static void sqlite_flush(struct store *store)
     if (!store->open_batch)
         return;
     if (!sqlite->failed)
-        sqlite_run(sqlite, SQLITE_COMMIT_STATEMENT);
+        sqlite_commit(sqlite);
     bool failed = sqlite->failed;
     /* Many errors have rolled back already, and a BEGIN that failed has nothing to roll back. */
-    if (failed && !sqlite3_get_autocommit(sqlite->db))
+    if (failed && sqlite->db && !sqlite3_get_autocommit(sqlite->db))
         sqlite_run(sqlite, SQLITE_ROLLBACK_STATEMENT);
     sqlite->failed = false;
     store->open_batch = false;
-    if (failed)
+    if (failed) {
         batch_lose(&sqlite->batch, store);
-    else
+    } else {
+        sqlite_recovered(sqlite, "store_recovered");
         batch_complete(&sqlite->batch, 0);
+    }
+}
+
+static void sqlite_probe(struct store *store, store_done done, void *user)
+{
+    struct store_sqlite *sqlite = sqlite_of(store);
+    char stamp[SQLITE_STAMP_SIZE] = "";
+    int error = 0;
+
+    if (!store->open_batch && !sqlite->broken) {
+        enum sqlite_change change = sqlite_watch_look(&sqlite->watch, SQLITE_OTHERS_WRITE);
+        if (change)
+            sqlite_break(sqlite, change);
+    }
+    if (sqlite_may_go_on(sqlite)) {
+        struct query query = query_start(sqlite, SQLITE_GET_STATE_STATEMENT);
+
+        if (query_next(&query)) {
+            query_int(&query); /* the epoch */
+            query_int(&query); /* the dropped networks */
+            snprintf(stamp, sizeof stamp, "%s", query_text(&query));
+        }
+        error = query_end(&query);
+        /* Where a write has failed, only a write can tell that it is over. */
+        if (!error && sqlite->trouble[0] && !store->open_batch)
+            sqlite_try_write(sqlite, stamp);
+    }
+    sqlite_finish(sqlite, error, done, user);
 }
 
 /* --- writes: networks and nodes -------------------------------------------------------------- */
@@ -380,7 +383,7 @@ static void sqlite_prune_tombstones(struct store *store, int64_t network, int64_
         sqlite_prune(sqlite, network, before_ms, keep, &horizon, &left);
     int error = batch_add_pruned(&sqlite->batch, done, user, horizon, left);
     if (error) {
-        sqlite_report(sqlite, "out of memory");
+        sqlite_report(sqlite, SQLITE_NOMEM, "out of memory");
         done(error, 0, 0, user);
     }
 }
@@ -485,6 +488,7 @@ const struct store_functions sqlite_functions = {
     .read_messages = sqlite_read_messages,
     .barrier = sqlite_barrier,
     .probe = sqlite_probe,
+    .trouble = sqlite_trouble,
     .edit_node = sqlite_edit_node,
     .remove_node = sqlite_remove_node,
     .put_tombstone = sqlite_put_tombstone,

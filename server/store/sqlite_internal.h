@@ -4,6 +4,7 @@
 
 #include "store/batch.h"
 #include "store/sqlite_lock.h"
+#include "store/sqlite_watch.h"
 #include "store/store.h"
 
 #include <sqlite3.h>
@@ -89,6 +90,8 @@ enum sqlite_statement {
 
 extern const char *const sqlite_statements[SQLITE_STATEMENT_COUNT];
 
+#define SQLITE_TROUBLE_SIZE 128 /* bytes of a sentence, with its NUL */
+
 struct store_sqlite {
     struct store base;
     char *path; /* absolute, without symbolic links */
@@ -96,7 +99,14 @@ struct store_sqlite {
     sqlite3_stmt *statements[SQLITE_STATEMENT_COUNT];
     struct batch batch;
     bool failed; /* of the open batch: it can only be undone */
+    bool broken; /* nothing is done before load() has opened the file again */
+    bool rests;  /* just broken: whoever changes the files is given until the next load() */
+    bool trying; /* a write of our own is under way, to see whether it succeeds */
+    bool full;   /* the trouble is a full disk */
     bool full_durability;
+    enum sqlite_change change; /* what broke it, where it was its files */
+    struct sqlite_watch watch;
+    char trouble[SQLITE_TROUBLE_SIZE]; /* "": none */
     struct sqlite_lock lock;
     uint64_t epoch;
 };
@@ -106,7 +116,7 @@ static inline struct store_sqlite *sqlite_of(struct store *store)
     return (struct store_sqlite *)store; /* `base` comes first */
 }
 
-/* --- one run of a statement (sqlite.c) ------------------------------------------------------- */
+/* --- one run of a statement (sqlite_query.c) ------------------------------------------------- */
 
 /* Values are bound in order, then rows are read in order, then query_end() resets: always, because
  * a statement left unreset keeps the log from being checkpointed. What fails is remembered, what
@@ -136,13 +146,20 @@ void query_address(struct query *query, struct address *ret_address);
 int query_end(struct query *query);
 int query_run(struct query *query); /* of a statement without rows: next and end */
 
-/* Logs what failed, once for a batch, and marks the open batch as failed. */
-void sqlite_report(struct store_sqlite *sqlite, const char *message);
+/* Logs what failed, once for a batch, and marks the open batch as failed; where the file itself is
+ * damaged, the store as broken. `code` is SQLite's. */
+void sqlite_report(struct store_sqlite *sqlite, int code, const char *message);
 
-/* False where the open batch has failed already: nothing more is done in it. */
+/* The files are not what they were: the open batch has failed, and the store is broken. */
+void sqlite_break(struct store_sqlite *sqlite, enum sqlite_change change);
+
+/* All is well again; logged where it was not. */
+void sqlite_recovered(struct store_sqlite *sqlite, const char *event);
+
+/* False where the open batch has failed already, or all is broken: nothing more is done. */
 bool sqlite_may_go_on(const struct store_sqlite *sqlite);
 
-/* Completes at once, or with the batch where one is open. */
+/* Completes at once, or with the batch where one is open. A store that is broken has no success. */
 void sqlite_finish(struct store_sqlite *sqlite, int error, store_done done, void *user);
 
 /* --- reads (sqlite_read.c); the contract is in store.h --------------------------------------- */
@@ -158,11 +175,15 @@ void sqlite_list_changes(struct store *store, int64_t network, uint64_t since,
     store_change_visit visit, store_done done, void *user);
 void sqlite_read_messages(struct store *store, int64_t box, uint64_t after,
     store_message_visit visit, store_done done, void *user);
-void sqlite_probe(struct store *store, store_done done, void *user);
 
-/* --- sqlite_open.c and sqlite.c meet --------------------------------------------------------- */
+/* --- sqlite_open.c and the others meet ------------------------------------------------------- */
 
 extern const struct store_functions sqlite_functions;
 void sqlite_close(struct store *store);
+bool sqlite_write_stamp(struct store_sqlite *sqlite, const char *stamp);
+
+/* Lets go of files that are broken and opens what is at the path now, as another history. 0, or
+ * ERROR_STORE_FAILED: it stays broken, and the next load() tries again. */
+int sqlite_reopen(struct store_sqlite *sqlite);
 
 #endif

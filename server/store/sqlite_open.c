@@ -3,6 +3,8 @@
 
 #include "store/schema.h"
 
+#include "log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -127,7 +129,7 @@ static int sqlite_prepare(struct store_sqlite *sqlite, struct fault *ret_fault)
     return 0;
 }
 
-static bool sqlite_write_stamp(struct store_sqlite *sqlite, const char *stamp)
+bool sqlite_write_stamp(struct store_sqlite *sqlite, const char *stamp)
 {
     struct query query = query_start(sqlite, SQLITE_SET_STATE_STATEMENT);
 
@@ -171,15 +173,75 @@ static int sqlite_settle_epoch(struct store_sqlite *sqlite, struct fault *ret_fa
     return 0;
 }
 
+/* --- open, reopen, close ---------------------------------------------------------------------- */
+
+/* Closes what is open of the file; all may be NULL. */
+static void sqlite_disconnect(struct store_sqlite *sqlite)
+{
+    for (size_t i = 0; i < SQLITE_STATEMENT_COUNT; i++) {
+        sqlite3_finalize(sqlite->statements[i]);
+        sqlite->statements[i] = NULL;
+    }
+    sqlite3_close(sqlite->db);
+    sqlite->db = NULL;
+    sqlite_lock_release(&sqlite->lock);
+}
+
 static void sqlite_free(struct store_sqlite *sqlite)
 {
-    for (size_t i = 0; i < SQLITE_STATEMENT_COUNT; i++)
-        sqlite3_finalize(sqlite->statements[i]);
-    sqlite3_close(sqlite->db);
-    sqlite_lock_release(&sqlite->lock);
+    sqlite_disconnect(sqlite);
+    sqlite_watch_free(&sqlite->watch);
     batch_free(&sqlite->batch);
     free(sqlite->path);
     free(sqlite);
+}
+
+/* SQLite notices damage only where it comes across it; nothing is written before it was looked for.
+ */
+static int sqlite_check(struct store_sqlite *sqlite, struct fault *ret_fault)
+{
+    sqlite3_stmt *statement = NULL;
+    const char *says = NULL;
+
+    if (sqlite3_prepare_v2(sqlite->db, "PRAGMA quick_check(1)", -1, &statement, NULL) ==
+            SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW)
+        says = (const char *)sqlite3_column_text(statement, 0);
+    int error = says ? 0 : schema_fault(sqlite->db, sqlite->path, ret_fault);
+    if (says && strcmp(says, "ok") != 0)
+        error = fault_set(ret_fault, ERROR_STORE_FAILED,
+            "%s is damaged; put a copy in its place, or remove it", sqlite->path);
+    sqlite3_finalize(statement);
+    return error;
+}
+
+/* Everything between the lock and the epoch. What fails leaves the rest to sqlite_disconnect(). */
+static int sqlite_establish(struct store_sqlite *sqlite, struct fault *ret_fault)
+{
+    int error;
+
+    if ((error = sqlite_lock_take(sqlite->path, &sqlite->lock, ret_fault)) ||
+        (error = sqlite_connect(sqlite, ret_fault)) ||
+        (sqlite->broken && (error = sqlite_check(sqlite, ret_fault))) ||
+        (error = schema_bring_up(sqlite->db, &schema_current, sqlite->path, ret_fault)))
+        return error;
+    for (size_t i = 0; i < sizeof pragmas / sizeof *pragmas; i++) {
+        if ((error = sqlite_set_pragma(sqlite, &pragmas[i], ret_fault)))
+            return error;
+    }
+    error = sqlite_set_pragma(
+        sqlite, sqlite->full_durability ? &durability_full : &durability_normal, ret_fault);
+    /* Files that were changed under a running server hold another history, whatever they say. */
+    if (sqlite->broken)
+        sqlite->lock.past = (struct sqlite_past){0};
+    if (error || (error = sqlite_prepare(sqlite, ret_fault)) ||
+        (error = sqlite_settle_epoch(sqlite, ret_fault)))
+        return error;
+    if (!sqlite_watch_start(&sqlite->watch))
+        return fault_set(ret_fault, ERROR_STORE_FAILED,
+            "cannot find the files of %s (%s); give a file on a local disk with --db", sqlite->path,
+            strerror(errno));
+    return 0;
 }
 
 int store_sqlite_open(
@@ -202,18 +264,11 @@ int store_sqlite_open(
             "cannot find %s (%s); give another file with --db", config->path, strerror(errno));
         goto cleanup;
     }
-    if ((error = sqlite_lock_take(sqlite->path, &sqlite->lock, ret_fault)) ||
-        (error = sqlite_connect(sqlite, ret_fault)) ||
-        (error = schema_bring_up(sqlite->db, &schema_current, sqlite->path, ret_fault)))
+    if (!sqlite_watch_name(&sqlite->watch, sqlite->path)) {
+        error = fault_set(ret_fault, ERROR_STORE_FAILED, "out of memory opening %s", sqlite->path);
         goto cleanup;
-    for (size_t i = 0; i < sizeof pragmas / sizeof *pragmas; i++) {
-        if ((error = sqlite_set_pragma(sqlite, &pragmas[i], ret_fault)))
-            goto cleanup;
     }
-    error = sqlite_set_pragma(
-        sqlite, config->full_durability ? &durability_full : &durability_normal, ret_fault);
-    if (error || (error = sqlite_prepare(sqlite, ret_fault)) ||
-        (error = sqlite_settle_epoch(sqlite, ret_fault)))
+    if ((error = sqlite_establish(sqlite, ret_fault)))
         goto cleanup;
     *ret_store = &sqlite->base;
     sqlite = NULL;
@@ -224,6 +279,75 @@ cleanup:
     return error;
 }
 
+/* Closes the connection to files that are not what they were. What only this process can still
+ * reach (a log without a name) is brought into the database first. Where the database itself was
+ * changed nothing more is written into it, and a log that belongs to what it was goes. */
+static int sqlite_let_go(struct store_sqlite *sqlite)
+{
+    enum sqlite_change change = sqlite_watch_look(&sqlite->watch, SQLITE_OTHERS_WRITE);
+
+    if (!sqlite->db)
+        return 0;
+    if (change > sqlite->change)
+        sqlite->change = change;
+    if (sqlite->change == SQLITE_LOCK_GONE || sqlite->change == SQLITE_BESIDE_GONE) {
+        int code =
+            sqlite3_wal_checkpoint_v2(sqlite->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        if (code != SQLITE_OK) {
+            sqlite_report(sqlite, code, sqlite3_errmsg(sqlite->db));
+            return ERROR_STORE_FAILED;
+        }
+    } else {
+        sqlite3_db_config(sqlite->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    }
+    sqlite_disconnect(sqlite);
+    if (sqlite->change >= SQLITE_CUT)
+        sqlite_watch_discard(&sqlite->watch);
+    return 0;
+}
+
+/* The trouble that /readyz shows names no path, the log does; said once. */
+static void sqlite_note_refusal(struct store_sqlite *sqlite, const struct fault *fault)
+{
+    int code = sqlite->db ? sqlite3_errcode(sqlite->db) : SQLITE_CANTOPEN;
+    char trouble[SQLITE_TROUBLE_SIZE];
+
+    snprintf(trouble, sizeof trouble, "the database cannot be opened again: %s",
+        code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE
+            ? "the file is damaged or of another version"
+            : sqlite3_errstr(code));
+    if (strcmp(trouble, sqlite->trouble) == 0)
+        return;
+    strcpy(sqlite->trouble, trouble);
+    log_event(LOG_ERROR, "store_not_reopened", "file", sqlite->path, "error", fault->detail,
+        "effect", "it is tried again each second", NULL);
+}
+
+int sqlite_reopen(struct store_sqlite *sqlite)
+{
+    struct fault fault;
+    bool theirs = sqlite->change == SQLITE_UNCHANGED || sqlite->change >= SQLITE_TOUCHED;
+
+    if (sqlite->rests || (theirs && sqlite_watch_is_fresh(&sqlite->watch))) {
+        sqlite->rests = false;
+        return ERROR_STORE_FAILED;
+    }
+    if (sqlite_let_go(sqlite))
+        return ERROR_STORE_FAILED;
+    int error = sqlite_make_file(sqlite->path, &fault);
+    if (!error)
+        error = sqlite_establish(sqlite, &fault);
+    if (error) {
+        sqlite_note_refusal(sqlite, &fault);
+        sqlite_disconnect(sqlite);
+        return error;
+    }
+    sqlite->broken = false;
+    sqlite->change = SQLITE_UNCHANGED;
+    sqlite_recovered(sqlite, "store_reopened");
+    return 0;
+}
+
 /* Leaves all in the one file, and a lock file that vouches for it. Where that does not succeed the
  * lock file stays as of a store that was not closed. */
 static void sqlite_settle(struct store_sqlite *sqlite)
@@ -232,19 +356,24 @@ static void sqlite_settle(struct store_sqlite *sqlite)
 
     if (!sqlite_lock_make_stamp(stamp) || !sqlite_write_stamp(sqlite, stamp))
         return;
-    bool whole = sqlite3_wal_checkpoint_v2(
-                     sqlite->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK;
-    if (!sqlite_lock_write(&sqlite->lock, stamp, whole, sqlite->full_durability))
-        sqlite_report(sqlite, "cannot write the lock file; the epoch will change");
+    int code = sqlite3_wal_checkpoint_v2(sqlite->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    if (!sqlite_lock_write(&sqlite->lock, stamp, code == SQLITE_OK, sqlite->full_durability))
+        sqlite_report(sqlite, SQLITE_IOERR, "cannot write the lock file; the epoch will change");
 }
 
 void sqlite_close(struct store *store)
 {
     if (!store)
         return;
+    struct store_sqlite *sqlite = sqlite_of(store);
     /* A completion may have written again. */
     while (store->open_batch)
         store->f->flush(store);
-    sqlite_settle(sqlite_of(store));
-    sqlite_free(sqlite_of(store));
+    if (!sqlite->broken && sqlite_watch_look(&sqlite->watch, SQLITE_OTHERS_WRITE))
+        sqlite->broken = true;
+    if (!sqlite->broken)
+        sqlite_settle(sqlite);
+    else
+        sqlite_let_go(sqlite);
+    sqlite_free(sqlite);
 }

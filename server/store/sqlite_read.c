@@ -129,7 +129,9 @@ void sqlite_load(
     struct store_sqlite *sqlite = sqlite_of(store);
     int error = 0;
 
-    if (sqlite_may_go_on(sqlite)) {
+    if (sqlite->broken)
+        error = sqlite_reopen(sqlite);
+    if (!error && sqlite_may_go_on(sqlite)) {
         for (size_t i = 0; !error && i < sizeof parts / sizeof *parts; i++)
             error = parts[i](sqlite, loader, user);
     }
@@ -240,7 +242,7 @@ void sqlite_list_changes(struct store *store, int64_t network, uint64_t since,
     sqlite_finish(sqlite, error, done, user);
 }
 
-/* --- messages, and the sign of life ---------------------------------------------------------- */
+/* --- messages --------------------------------------------------------------------------------- */
 
 void sqlite_read_messages(struct store *store, int64_t box, uint64_t after,
     store_message_visit visit, store_done done, void *user)
@@ -259,20 +261,6 @@ void sqlite_read_messages(struct store *store, int64_t box, uint64_t after,
             if (query.code || !visit(&message, user))
                 break;
         }
-        error = query_end(&query);
-    }
-    sqlite_finish(sqlite, error, done, user);
-}
-
-void sqlite_probe(struct store *store, store_done done, void *user)
-{
-    struct store_sqlite *sqlite = sqlite_of(store);
-    int error = 0;
-
-    if (sqlite_may_go_on(sqlite)) {
-        struct query query = query_start(sqlite, SQLITE_GET_STATE_STATEMENT);
-
-        query_next(&query);
         error = query_end(&query);
     }
     sqlite_finish(sqlite, error, done, user);

@@ -139,7 +139,8 @@ struct store_functions {
     /* --- reads -----------------------------------------------------------------------------------
      */
 
-    /* Everything, in order; with no batch open, or from `lost`. */
+    /* Everything, in order; with no batch open, or from `lost`. A store that was cut off from its
+     * engine goes to it again, and where that is not possible yet, it fails. */
     void (*load)(
         struct store *store, const struct store_loader *loader, store_done done, void *user);
 
@@ -162,8 +163,13 @@ struct store_functions {
     /* Reads nothing: completes when what was written so far is committed (or lost). */
     void (*barrier)(struct store *store, store_done done, void *user);
 
-    /* Asks the engine for a sign of life; ERROR_STORE_FAILED where it has none. */
+    /* Asks the engine for a sign of life, and where a write has failed, tries one of its own.
+     * ERROR_STORE_FAILED where nothing can be done before load() has succeeded again. */
     void (*probe)(struct store *store, store_done done, void *user);
+
+    /* What keeps it from serving, as far as it knows by now: a short sentence without a stop that
+     * anyone may read, borrowed until the next call. NULL: nothing. */
+    const char *(*trouble)(const struct store *store);
 
     /* --- writes ----------------------------------------------------------------------------------
      */

@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "http/loop.h"
 #include "net/source.h"
+#include "server_limits.h"
 
 #include <microhttpd.h>
 #include <signal.h>
@@ -101,6 +102,8 @@ int main(void)
                 .uv = uv,
                 .clock = &clock_system,
                 .sources = sources,
+                .headers_timeout_s = LIMIT_DEFAULT_HEADERS_TIMEOUT_S,
+                .body_timeout_s = LIMIT_DEFAULT_BODY_TIMEOUT_S,
                 .exempt = on_exempt,
                 .handle = on_request,
                 .begin = on_begin,
@@ -108,7 +111,7 @@ int main(void)
                 .pass_done = on_pass_done,
             },
             &loop, &fault) ||
-        http_loop_listen(loop, &address, 0, &port, &fault))
+        http_loop_listen(loop, &address, 0, false, &port, &fault))
         return 1;
     uv_signal_init(uv, &terminated);
     uv_signal_start(&terminated, on_signal, SIGTERM);

@@ -17,9 +17,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, ROOT)
 
 from tests.lib.crowd import register  # noqa: E402
-from tests.lib.index import Index  # noqa: E402
-
-NO_CAPS = ("--max-nodes-per-address", "0", "--max-nodes", "0")
+from tests.lib.index import Index, NO_NODE_CAPS  # noqa: E402
 
 
 def measure(program, index, *words):
@@ -51,7 +49,7 @@ def main():
     arguments = parser.parse_args()
     program = os.path.join(arguments.build, "tests", "bench", "client_cost")
 
-    with Index(*NO_CAPS) as index:
+    with Index(*NO_NODE_CAPS) as index:
         up = measure(program, index, "up", str(arguments.samples))
     up["ratio"] = round(up["up_p50_ms"] / up["request_p50_ms"], 1)
     print("register to up: p50 {up_p50_ms} ms, p99 {up_p99_ms} ms; a bare request "
@@ -60,7 +58,7 @@ def main():
     rows = []
     print(f"{'peers':>7} {'resident KiB':>13} {'CPU %':>8} {'table complete ms':>18}")
     for peers in arguments.peers:
-        with Index(*NO_CAPS) as index:
+        with Index(*NO_NODE_CAPS) as index:
             register(index.port, peers)
             row = {"peers": peers,
                    **measure(program, index, "rest", str(peers), str(arguments.rest))}

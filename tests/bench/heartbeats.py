@@ -18,7 +18,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, ROOT)
 
 from tests.lib.crowd import register, token  # noqa: E402
-from tests.lib.index import Index  # noqa: E402
+from tests.lib.index import Index, NO_NODE_CAPS  # noqa: E402
 
 WRK_SCRIPT = """
 local requests, at = {}, 0
@@ -44,7 +44,7 @@ def load(port, script, seconds):
 
 
 def measure(nodes, rounds, seconds, bare_port):
-    with Index("--max-nodes-per-address", "0", "--max-nodes", "0") as index, \
+    with Index(*NO_NODE_CAPS) as index, \
             tempfile.TemporaryDirectory() as folder:
         tokens, script = os.path.join(folder, "tokens"), os.path.join(folder, "wrk.lua")
         with open(tokens, "w", encoding="ascii") as file:

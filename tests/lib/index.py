@@ -12,6 +12,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 START_S = 20
 STOP_S = 20
+NO_NODE_CAPS = ("--max-nodes", "0", "--max-nodes-per-network", "0", "--max-nodes-per-address", "0")
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:")
 
 
@@ -34,8 +35,8 @@ def run(*args, env=None, wrapper=(), timeout=START_S):
 
 
 class Index:
-    """One index with a database of its own. `rate` and `listen` None leave the option out; the
-    database is in a folder inside `folder`, None: the one for temporary files."""
+    """One index with a database of its own. `rate` and `listen` None leave the option out, a
+    `rate` of 0 lifts that of credentials too; the database is in a folder inside `folder`, None: the one for temporary files."""
 
     def __init__(self, *args, listen=("127.0.0.1:0",), db=None, rate=0, env=None, wrapper=(),
                  folder=None):
@@ -47,6 +48,8 @@ class Index:
         self._command += ["--db", self.db]
         if rate is not None:
             self._command += ["--rate", str(rate)]
+        if rate == 0:
+            self._command += ["--rate-per-credential", "0"]
         self._command += args
         self._environment = clean_environment(**(env or {}))
         self._changed = threading.Condition()

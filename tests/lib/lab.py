@@ -3,6 +3,7 @@ them, and routers with private networks behind them. All is made here and remove
 failure. Needs root and iproute2; routers, cuts and counters need nftables."""
 
 import contextlib
+import ctypes
 import dataclasses
 import itertools
 import json
@@ -21,11 +22,14 @@ BITS = "/24"
 NAMESPACES = "/run/netns"
 ETC = "/etc/netns"  # a folder for each namespace that has files of /etc of its own
 FOLDERS = "/run"  # and one for what its programs write; only root writes there
+CLONE_NEWNET = 0x40000000
 SETTINGS = {
     # An address does not go with the one that it was added beside, and is there at once.
     "net/ipv4/conf/all/promote_secondaries": 1, "net/ipv6/conf/eth0/accept_dad": 0,
     # What a bridge carries is not for the rules of a router.
     "net/bridge/bridge-nf-call-iptables": 0, "net/bridge/bridge-nf-call-ip6tables": 0}
+
+libc = ctypes.CDLL(None, use_errno=True)
 
 
 def run(*command, **options):
@@ -232,6 +236,13 @@ def mac(address):
     return ":".join(["02:00", *(f"{int(part):02x}" for part in address.split("."))])
 
 
+def enter(path):
+    """Sockets that this thread makes from now on are at home in that network namespace."""
+    with open(path, "rb") as namespace:
+        if libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
+
+
 def names_in(folder, pattern):
     there = os.listdir(folder) if os.path.isdir(folder) else []
     return [name for name in there if re.fullmatch(pattern, name)]
@@ -276,6 +287,7 @@ class LabCase(unittest.TestCase):
     rules = False  # whether it needs nftables also where there is no home
     port = 0  # of the index
     arguments = ()  # more of the index
+    options = {}  # and of Index
 
     def why_not(self):
         """Why the tests cannot run here; None: they can."""
@@ -301,12 +313,23 @@ class LabCase(unittest.TestCase):
         self.lab = Lab("index", *self.nodes, homes=self.homes)
         self.addCleanup(self.lab.remove)
         self.lab.build()
+        self.furnish()
         address = self.lab.addresses["index"]
         self.index = Index("--open", *self.arguments, listen=(f"{address}:{self.port}",),
-                           wrapper=self.lab.within("index"))
+                           wrapper=self.lab.within("index"), **self.options)
         self.addCleanup(self.index.close)
         self.index.start()
         self.url = f"http://{address}:{self.index.port}"
+
+    def furnish(self):
+        """What is to be there in the network before the index starts."""
+
+    def acts_as(self, name):
+        """What this test sends from now on comes from that host."""
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        self.addCleanup(os.close, home)
+        self.addCleanup(enter, f"/proc/self/fd/{home}")
+        enter(os.path.join(NAMESPACES, self.lab.namespace(name)))
 
 
 def can_alone(*command):

@@ -3,7 +3,6 @@ by sockets and by programs, and removed again with all that was started and writ
 
 import concurrent.futures
 import contextlib
-import ctypes
 import dataclasses
 import itertools
 import os
@@ -12,13 +11,11 @@ import socket
 import subprocess
 
 from tests.lib.lab import (
-    ETC, FOLDERS, NAMESPACES, SETTINGS, ip, lines, remove_left_behind, remove_namespaces, run)
+    ETC, FOLDERS, NAMESPACES, SETTINGS, enter, ip, lines, remove_left_behind, remove_namespaces,
+    run)
 
-CLONE_NEWNET = 0x40000000
 ENDS_S = 5  # so long a program has to end that was asked to
 DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL"]  # also where nothing can be removed any more
-
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclasses.dataclass
@@ -159,9 +156,7 @@ class Network:
         """What it gives when called on a thread that is inside. A socket stays where it was made,
         and is used from anywhere."""
         def inside():
-            with open(os.path.join(NAMESPACES, self.namespace(name)), "rb") as namespace:
-                if libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
-                    raise OSError(ctypes.get_errno(), "setns")
+            enter(os.path.join(NAMESPACES, self.namespace(name)))
             return function(*arguments)
 
         with concurrent.futures.ThreadPoolExecutor(1) as pool:

@@ -1,0 +1,84 @@
+"""A loop that has more to do than it can: what is least urgent is turned away first, and what keeps
+nodes registered goes on. Each write of the disk takes 25 ms, some of them make a commit, and there is
+always one to do."""
+
+import threading
+import unittest
+
+from tests.faults.case import FaultCase, figure, wait_for
+from tests.faults.shims import Disk
+from tests.lib.case import some_id
+from tests.lib.http import url
+
+WRITE_MS = 25  # so that a pass takes between the limits of lists and of heartbeats
+ROUNDS = 10
+WRITERS = 4
+
+
+class TestOverload(FaultCase):
+    def setUp(self):
+        super().setUp()
+        self.disk = Disk(self)
+        self.start(env=self.disk.environment)
+        self._stopping = threading.Event()
+        self._threads = []
+        self.addCleanup(self.stop_writing)
+
+    def run_beside(self, action, *args):
+        thread = threading.Thread(target=action, args=args)
+        self._threads.append(thread)
+        thread.start()
+
+    def stop_writing(self):
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def slow_down(self):
+        while not self._stopping.wait(0.005):
+            self.disk.set(stall_ms=WRITE_MS)
+        self.disk.set(stall_ms=0)
+
+    def write(self, node):
+        number = 0
+        while not self._stopping.is_set():
+            number += 1
+            node.heartbeat(meta={"number": number})
+
+    def status(self, *request):
+        reply = self.client.request(*request)
+        if reply.status == 503:
+            self.assertProblem(reply, 503, "overloaded")
+            self.assertGreaterEqual(int(reply.headers["Retry-After"]), 2)
+            self.assertEqual(reply["action"], "retry")
+        return reply.status
+
+    def test_busy_index_turns_away_lists_and_keeps_nodes(self):
+        node, peer = self.node("a"), self.node("b")
+        cursor = self.list()["cursor"]
+        whole = url("/list", network=self.network)
+        changes = url("/list", network=self.network, since=cursor)
+        self.run_beside(self.slow_down)
+        for writer in [self.node() for _ in range(WRITERS)]:
+            self.run_beside(self.write, writer)
+        wait_for(lambda: self.status("GET", whole) == 503, "lists are turned away")
+        refused = dict.fromkeys(("list", "changes", "message", "heartbeat", "health"), 0)
+        for _ in range(ROUNDS):
+            for what, reply in (
+                    ("list", self.client.get(whole)), ("changes", self.client.get(changes)),
+                    ("message", node.write(peer, id=some_id(), ttl=60)),
+                    ("heartbeat", node.heartbeat()), ("health", self.client.get("/healthz"))):
+                refused[what] += reply.status == 503
+        self.assertGreaterEqual(refused["list"], ROUNDS - 2, refused)
+        self.assertLessEqual(refused["changes"], refused["list"], refused)
+        self.assertLessEqual(refused["message"], refused["changes"], refused)
+        self.assertEqual((refused["heartbeat"], refused["health"]), (0, 0), refused)
+        figure("every write of the disk takes 25 ms, all the while",
+               f"of {ROUNDS} each turned away: {refused}")
+        self.stop_writing()
+        wait_for(lambda: self.status("GET", whole) == 200, "lists are served again")
+        self.assertEqual(len(self.list()["nodes"]), 2 + WRITERS)
+
+
+if __name__ == "__main__":
+    unittest.main()
