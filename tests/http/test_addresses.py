@@ -96,18 +96,6 @@ class TestForwarded(AddressCase):
             with self.subTest(header=header):
                 self.assertEqual(self.observed(X_Forwarded_For=header), address)
 
-    def test_header_that_comes_several_times_is_one_list(self):
-        # Each proxy may add a line of its own, and what is too much is left out on the far side.
-        for lines, address in (
-                ((PUBLIC, PUBLIC_TOO), PUBLIC_TOO), ((PUBLIC, "127.0.0.1"), PUBLIC),
-                ((f"1.2.3.4, {PUBLIC}", "127.0.0.1", "127.0.0.1"), PUBLIC),
-                (("x" * 900, "y" * 200, PUBLIC), PUBLIC),
-                (("x" * 500, f"{PUBLIC_TOO}, {'127.0.0.1,' * 30}127.0.0.1"), PUBLIC_TOO)):
-            with self.subTest(lines=[line[:20] for line in lines]), RawSocket(self.index) as raw:
-                raw.send(request_bytes("POST", "/register", {"network": self.network}, headers=[
-                    f"X-Forwarded-For: {line}" for line in lines]))
-                self.assertEqual(raw.read_reply().json()["you"]["address"], address)
-
     def test_caller_without_header_is_the_peer(self):
         self.assertEqual(self.observed(), "127.0.0.1")
 
@@ -148,7 +136,7 @@ class TestForwarded(AddressCase):
                 ((PUBLIC_TOO, PUBLIC), PUBLIC), ((PUBLIC, "127.0.0.1"), PUBLIC),
                 ((PUBLIC, "127.0.0.1, 127.0.0.1", "127.0.0.1"), PUBLIC),
                 ((PUBLIC, "unknown"), "127.0.0.1"), ((PUBLIC, "", PUBLIC_TOO), PUBLIC_TOO),
-                ((PUBLIC_TOO, "x" * 1500, PUBLIC), PUBLIC)):
+                ((PUBLIC_TOO, "x" * 1500, PUBLIC), PUBLIC), (("x" * 1018, PUBLIC), PUBLIC)):
             with self.subTest(lines=lines):
                 with RawSocket(self.index) as connection:
                     connection.send(request_bytes("POST", "/register", {}, headers=[
