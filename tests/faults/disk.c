@@ -1,7 +1,7 @@
 /*
- * For LD_PRELOAD: a disk that does not answer for a while, or refuses. Only what SQLite and the lock
- * file do is touched: sockets are written to by other functions. The file that $FAULTS_DISK names
- * is shared with the test, which may change it at any time.
+ * For LD_PRELOAD: a disk that does not answer for a while, or refuses. Only what SQLite and the
+ * lock file do is touched: sockets are written to by other functions. The file that $FAULTS_DISK
+ * names is shared with the test, which may change it at any time.
  */
 #include <dlfcn.h>
 #include <errno.h>
