@@ -154,7 +154,8 @@ $(PRELOADS): $(BUILD)/%.so: %.c | toolchain
 $(BUILD)/obj/client/%.o $(BUILD)/obj/tests/client/%.o $(BUILD)/obj/tests/bench/client_%.o: DEFINES = $(CLIENT_DEFINES)
 $(BUILD)/obj/client/%.o: PIC = -fPIC -fvisibility=hidden
 
-$(BUILD)/obj/%.o: %.c | toolchain $(GENERATED)
+# Also by another Makefile: the flags are part of what an object is.
+$(BUILD)/obj/%.o: %.c Makefile | toolchain $(GENERATED)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<

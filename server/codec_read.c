@@ -46,10 +46,11 @@ static int refuse_memory(struct fault *ret_fault)
 
 /* jansson's error does not always tell a body that is wrong from memory that was out. */
 static bool allocation_failed;
+static json_malloc_t allocate_as_before;
 
 static void *allocate(size_t size)
 {
-    void *block = malloc(size);
+    void *block = allocate_as_before(size);
 
     allocation_failed |= !block;
     return block;
@@ -78,6 +79,7 @@ static int refuse_syntax(const json_error_t *syntax, struct fault *ret_fault)
 int codec_parse(const char *body, size_t size, struct json **ret_json, struct fault *ret_fault)
 {
     json_error_t syntax;
+    json_free_t release;
 
     if (size == 0)
         return fault_set(
@@ -89,10 +91,12 @@ int codec_parse(const char *body, size_t size, struct json **ret_json, struct fa
             "the body has a NUL byte after %zu bytes: leave it out", (size_t)(nul - body));
     /* Integers as reals: a large one in a body that is none of our business is not an error. Any
      * value at the top, so that the wrong one is named below. */
-    json_set_alloc_funcs(allocate, free);
+    json_get_alloc_funcs(&allocate_as_before, &release);
+    json_set_alloc_funcs(allocate, release);
     allocation_failed = false;
     json_t *root = json_loadb(
         body, size, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY, &syntax);
+    json_set_alloc_funcs(allocate_as_before, release);
     if (!root)
         return refuse_syntax(&syntax, ret_fault);
     if (!json_is_object(root)) {

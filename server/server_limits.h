@@ -106,6 +106,9 @@
 #define LIMIT_SMALL_PAGE_BYTES (64 * 1024)
 /* put together in one pass; further polls wait for the next one */
 #define LIMIT_PASS_PAGES_BYTES (2 * 1024 * 1024)
+/* a larger body is parsed only up to so many bytes in one pass: 64 KiB may take 7 ms */
+#define LIMIT_SMALL_BODY_BYTES 2048
+#define LIMIT_PASS_BODIES_BYTES (1024 * 1024)
 #define LIMIT_SEND_BUFFER_BYTES (64 * 1024) /* of one connection, in the kernel */
 #define LIMIT_REPLY_DEADLINE_MS 60000
 #define LIMIT_TIMEOUT_MAX_S 600   /* the longest that the deadlines below may be set to */

@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #define KEY_PREFIX "spk_"
+#define CREDENTIAL_CHARS (sizeof KEY_PREFIX - 1 + LIMIT_TOKEN_CHARS) /* the longer of the two */
 #define HEADER_OVERHEAD_BYTES 64 /* of libmicrohttpd for each header and argument, in its pool */
 
 struct count {
@@ -58,11 +59,27 @@ static int read_key(struct request *request, const char *value, struct fault *re
     return 0;
 }
 
+/* Blanks behind a value are none of it (RFC 9110, 5.5); libmicrohttpd leaves them there. What is
+ * too long for a credential stays as it is. */
+static const char *trim_credential(const char *value, char ret_text[CREDENTIAL_CHARS + 1])
+{
+    size_t length = strlen(value);
+
+    while (length && strchr(" \t", value[length - 1]))
+        length--;
+    if (length > CREDENTIAL_CHARS)
+        return value;
+    memcpy(ret_text, value, length);
+    ret_text[length] = '\0';
+    return ret_text;
+}
+
 /* `spk_` and 43 characters are a join key; 43 characters, whatever they are, a node token. */
 static int read_credential(struct request *request, struct fault *ret_fault)
 {
     const char *value = request_header(request, MHD_HTTP_HEADER_AUTHORIZATION);
     struct caller *caller = &request->caller;
+    char text[CREDENTIAL_CHARS + 1];
 
     caller->kind = CREDENTIAL_NONE;
     if (!value)
@@ -70,7 +87,7 @@ static int read_credential(struct request *request, struct fault *ret_fault)
     if (strncasecmp(value, "Bearer ", 7) != 0)
         return fault_set(ret_fault, ERROR_BAD_CREDENTIAL,
             "Authorization must be `Bearer` and a join key or a node token");
-    value += 7 + strspn(value + 7, " ");
+    value = trim_credential(value + 7 + strspn(value + 7, " "), text);
     if (!token_is_well_formed(value) && !strncmp(value, KEY_PREFIX, strlen(KEY_PREFIX)))
         return read_key(request, value, ret_fault);
     if (!token_is_well_formed(value))
@@ -95,6 +112,16 @@ static int check_credential(struct request *request, struct fault *ret_fault)
         "this index has join keys: send one, or a node token, in Authorization: Bearer");
 }
 
+int checks_refuse_overloaded(struct fault *ret_fault)
+{
+    fault_set(ret_fault, ERROR_OVERLOADED,
+        "the index has more to do than it can, and turns away what is least urgent first: try "
+        "again");
+    ret_fault->retry_after_s = LIMIT_SHED_RETRY_S;
+    ret_fault->action = "retry";
+    return ERROR_OVERLOADED;
+}
+
 /* A busy index turns away what is least important first, before it costs anything. */
 static int check_load(struct request *request, struct fault *ret_fault)
 {
@@ -104,12 +131,7 @@ static int check_load(struct request *request, struct fault *ret_fault)
         importance = IMPORTANCE_CHANGE;
     if (importance >= http_loop_least(request->connection->loop))
         return 0;
-    fault_set(ret_fault, ERROR_OVERLOADED,
-        "the index has more to do than it can, and turns away what is least urgent first: try "
-        "again");
-    ret_fault->retry_after_s = LIMIT_SHED_RETRY_S;
-    ret_fault->action = "retry";
-    return ERROR_OVERLOADED;
+    return checks_refuse_overloaded(ret_fault);
 }
 
 static enum MHD_Result look_at_header(

@@ -18,4 +18,7 @@ int checks_run(
  * Not where its length is not known, it is too long, or the client waits to be asked for it. */
 bool checks_can_drain(struct request *request);
 
+/* Says that the index is too busy for this request now. */
+int checks_refuse_overloaded(struct fault *ret_fault);
+
 #endif

@@ -12,14 +12,13 @@
 #include <strings.h>
 
 #define PREFLIGHT_MAX_AGE_S "86400"
-#define RETRY_JITTER_S 3 /* a Retry-After is up to so much longer than needed */
 
 struct http_door {
     struct http_door_config config;
     struct http_loop *loop;
     struct waits *waits;
-    uint64_t retry_spread;
-    size_t pages_bytes; /* put together in this pass */
+    size_t pages_bytes;  /* put together in this pass */
+    size_t bodies_bytes; /* parsed in this pass, of large ones */
     bool draining;
 };
 
@@ -50,9 +49,7 @@ static void add_retry_after(struct request *request, int seconds)
 {
     char text[16];
 
-    /* Those who are told at the same moment do not come back at the same moment. */
-    seconds += (int)(request->door->retry_spread++ % RETRY_JITTER_S);
-    snprintf(text, sizeof text, "%d", seconds);
+    snprintf(text, sizeof text, "%d", http_loop_spread_s(request->door->loop, seconds));
     add_header(request, MHD_HTTP_HEADER_RETRY_AFTER, text);
 }
 
@@ -428,6 +425,19 @@ static void on_complete(void *user, struct MHD_Connection *mhd, void **request_c
     free(request);
 }
 
+/* Everyone waits while a pass lasts: so many large bodies at once are more than a rush. */
+static bool may_parse(struct request *request)
+{
+    struct http_door *door = request->door;
+
+    if (request->body.length <= LIMIT_SMALL_BODY_BYTES)
+        return true;
+    if (door->bodies_bytes >= LIMIT_PASS_BODIES_BYTES)
+        return false;
+    door->bodies_bytes += request->body.length;
+    return true;
+}
+
 bool request_parse(struct request *request)
 {
     struct fault fault;
@@ -435,6 +445,8 @@ bool request_parse(struct request *request)
 
     if (text_failed(&request->body))
         error = fault_busy(&fault, ERROR_NO_MEMORY);
+    else if (!may_parse(request))
+        error = checks_refuse_overloaded(&fault);
     else
         error = codec_parse(request->body.bytes ? request->body.bytes : "", request->body.length,
             &request->json, &fault);
@@ -511,7 +523,7 @@ static bool on_exempt(const struct address *address, void *user)
 static bool on_pass_done(void *user)
 {
     struct http_door *door = user;
-    door->pages_bytes = 0;
+    door->pages_bytes = door->bodies_bytes = 0;
     return door->config.pass_done(door->config.user);
 }
 

@@ -20,6 +20,7 @@
 #define PUMP_MS 50         /* and how long they may take: new connections wait meanwhile */
 #define PUMP_AGAIN_MS 1000 /* the longest sleep while a connection has a deadline */
 #define TURNED_AWAY_RETRY_S 5
+#define RETRY_JITTER_S 3    /* a Retry-After is longer than needed by less than that */
 #define CONNECTION_SLACK 64 /* our own limit must be met before libmicrohttpd's */
 
 /* libmicrohttpd has a daemon for each. */
@@ -36,6 +37,7 @@ struct http_loop {
     bool closed;
     uv_timer_t timer;
     struct listeners *listeners;
+    struct handshakes *handshakes; /* NULL, where there is no certificate */
     struct phase_list phases[HTTP_PHASES];
     int64_t phase_limits_ms[HTTP_PHASES];
     size_t connections;
@@ -43,6 +45,7 @@ struct http_loop {
     size_t cut_for_room; /* connections, since the last line in the log about it */
     int64_t next_keeping_ms;
     struct load load;
+    uint64_t spread; /* how many were told when to come again */
     bool triggered;
     bool pumping;
     bool draining;
@@ -127,13 +130,24 @@ static struct http_connection *connection_new(struct http_loop *loop, struct MHD
         connection->source->connections++;
     loop->connections++;
     phase_join(connection, HTTP_HEADERS);
+    if (connection->tls) {
+        tls_begin(mhd);
+        handshake_begin(loop->handshakes, &connection->handshake, mhd, connection->fd);
+    }
     return connection;
+}
+
+void http_connection_secured(struct http_connection *connection)
+{
+    handshake_end(connection->loop->handshakes, &connection->handshake);
 }
 
 static void connection_free(struct http_connection *connection)
 {
     struct http_loop *loop = connection->loop;
 
+    if (connection->tls)
+        handshake_end(loop->handshakes, &connection->handshake);
     set_held(connection, 0);
     phase_leave(connection);
     if (connection->source) {
@@ -274,6 +288,8 @@ void http_loop_pump(struct http_loop *loop)
         for (int scheme = 0; scheme < SCHEMES; scheme++)
             if (loop->daemons[scheme])
                 MHD_run(loop->daemons[scheme]);
+        if (loop->handshakes)
+            handshakes_rest(loop->handshakes);
         bool again = loop->config.pass_done(loop->config.user);
         load_end_pass(&loop->load, now_ms(loop));
         timeout_ms = shortest_timeout_ms(loop);
@@ -311,6 +327,11 @@ bool http_loop_triggered(const struct http_loop *loop)
     return loop->triggered;
 }
 
+int http_loop_spread_s(struct http_loop *loop, int seconds)
+{
+    return seconds + (int)(loop->spread++ % RETRY_JITTER_S);
+}
+
 /* --- listening ------------------------------------------------------------------------------- */
 
 static void write_by_hand(struct text *out, const struct fault *fault)
@@ -320,7 +341,7 @@ static void write_by_hand(struct text *out, const struct fault *fault)
     codec_write_problem(&problem, fault);
     text_printf(out,
         "HTTP/1.1 %u %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
-        "Connection: close\r\n",
+        "Cache-Control: no-store\r\nConnection: close\r\n",
         error_http_status(fault->error), error_title(fault->error), problem.length);
     if (fault->retry_after_s)
         text_printf(out, "Retry-After: %d\r\n", fault->retry_after_s);
@@ -346,13 +367,14 @@ void http_answer_by_hand(struct MHD_Connection *mhd, const struct fault *fault)
 }
 
 /* Says why before closing; not where a handshake would have to come first. */
-static void turn_away(int fd, enum scheme scheme, int error, const char *detail)
+static void turn_away(
+    struct http_loop *loop, int fd, enum scheme scheme, int error, const char *detail)
 {
     struct text reply = {0};
     struct fault fault;
 
     fault_set(&fault, error, "%s", detail);
-    fault.retry_after_s = TURNED_AWAY_RETRY_S;
+    fault.retry_after_s = http_loop_spread_s(loop, TURNED_AWAY_RETRY_S);
     write_by_hand(&reply, &fault);
     if (scheme == SCHEME_HTTP && !text_failed(&reply))
         (void)!send(fd, reply.bytes, reply.length, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -367,19 +389,26 @@ static bool admit(struct http_loop *loop, int fd, enum scheme scheme, const stru
     const struct http_loop_config *config = &loop->config;
 
     if (config->max_connections && loop->connections >= config->max_connections) {
-        turn_away(fd, scheme, ERROR_INDEX_FULL,
+        turn_away(loop, fd, scheme, ERROR_INDEX_FULL,
             "the index has all the connections it takes: try again later");
         return false;
     }
-    if (!config->max_connections_per_address || config->exempt(address, config->user))
+    if (config->exempt(address, config->user))
         return true;
     struct source *source = source_hold(config->sources, address, now_ms(loop));
-    bool full = source && source->connections >= config->max_connections_per_address;
+    bool full = source && config->max_connections_per_address &&
+                source->connections >= config->max_connections_per_address;
+    /* A handshake costs as much as many requests. */
+    bool hasty = source && !full && scheme == SCHEME_HTTPS &&
+                 !source_take_handshake(config->sources, source, now_ms(loop));
     source_release(config->sources, source);
     if (full)
-        turn_away(fd, scheme, ERROR_TOO_MANY_CONNECTIONS,
+        turn_away(loop, fd, scheme, ERROR_TOO_MANY_CONNECTIONS,
             "your address has all the connections that it may have: close one first");
-    return !full;
+    if (hasty)
+        turn_away(loop, fd, scheme, ERROR_RATE_LIMITED,
+            "your address begins more connections than this index takes: keep one open");
+    return !full && !hasty;
 }
 
 /* A socket that was accepted, on a listener of that scheme. */
@@ -397,9 +426,32 @@ static void on_accepted(
     /* On failure libmicrohttpd has closed the socket. */
     if (MHD_add_connection(loop->daemons[scheme], fd, peer, peer_size) != MHD_YES)
         log_event(LOG_WARN, "connection_refused", "reason", "libmicrohttpd", NULL);
+    else if (scheme == SCHEME_HTTPS)
+        handshakes_rest(loop->handshakes);
 }
 
-static void on_all_accepted(void *user)
+/* Whoever begins with a letter speaks HTTP, and is told in HTTP. TLS begins with another byte. */
+static void on_heard(struct handshake *handshake, void *user)
+{
+    struct text reply = {0};
+    struct fault fault;
+    char heard[LIMIT_HEADER_BYTES];
+
+    (void)user;
+    if (recv(handshake->fd, heard, 1, MSG_PEEK | MSG_DONTWAIT) != 1 || heard[0] < 'A' ||
+        heard[0] > 'Z')
+        return;
+    fault_set(&fault, ERROR_BAD_REQUEST, "this port speaks HTTPS: use https:// in the URL");
+    write_by_hand(&reply, &fault);
+    if (!text_failed(&reply))
+        (void)!send(handshake->fd, reply.bytes, reply.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    text_clear(&reply);
+    /* Closing with unread bytes would reset the connection, and the client would not see why. */
+    (void)!recv(handshake->fd, heard, sizeof heard, MSG_DONTWAIT);
+    shutdown(handshake->fd, SHUT_RDWR);
+}
+
+static void on_ready_to_run(void *user)
 {
     http_loop_pump(user);
 }
@@ -460,10 +512,13 @@ int http_loop_new(
     loop->phase_limits_ms[HTTP_RUNNING] = INT64_MAX;
     loop->phase_limits_ms[HTTP_REPLY] = LIMIT_REPLY_DEADLINE_MS;
     loop->phase_limits_ms[HTTP_IDLE] = LIMIT_IDLE_MS;
-    loop->listeners = listeners_new(config->uv, on_accepted, on_all_accepted, loop);
+    loop->listeners = listeners_new(config->uv, on_accepted, on_ready_to_run, loop);
     for (int scheme = 0; scheme < schemes; scheme++)
         loop->daemons[scheme] = start_daemon(loop, (enum scheme)scheme);
-    if (!loop->listeners || !loop->daemons[schemes - 1] || !loop->daemons[0]) {
+    bool failed = !loop->listeners || !loop->daemons[schemes - 1] || !loop->daemons[0];
+    if (!failed && config->tls)
+        failed = handshakes_new(config->uv, on_heard, on_ready_to_run, loop, &loop->handshakes);
+    if (failed) {
         for (int scheme = 0; scheme < schemes; scheme++)
             if (loop->daemons[scheme])
                 MHD_stop_daemon(loop->daemons[scheme]);
@@ -509,6 +564,10 @@ void http_loop_close(struct http_loop *loop)
     listeners_close(loop->listeners);
     loop->closed = true;
     uv_close((uv_handle_t *)&loop->timer, NULL);
+    if (loop->handshakes) {
+        handshakes_wake(loop->handshakes);
+        handshakes_close(loop->handshakes);
+    }
     for (int scheme = 0; scheme < SCHEMES; scheme++) {
         if (!loop->daemons[scheme])
             continue;
@@ -522,5 +581,6 @@ void http_loop_free(struct http_loop *loop)
     if (!loop)
         return;
     listeners_free(loop->listeners);
+    handshakes_free(loop->handshakes);
     free(loop);
 }

@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "http/handshake.h"
 #include "http/load.h"
 #include "net/address.h"
 #include "net/source.h"
@@ -40,6 +41,7 @@ struct http_connection {
     uint16_t port;
     int fd;
     bool tls;
+    struct handshake handshake;
     size_t held_bytes; /* of the body that arrives, or the reply that is sent; see below */
 };
 
@@ -78,8 +80,15 @@ enum importance http_loop_least(const struct http_loop *loop);
 void http_loop_trigger(struct http_loop *loop);
 bool http_loop_triggered(const struct http_loop *loop);
 
+/* For a Retry-After: up to two seconds more than `seconds`, so that those who are told at the same
+ * moment do not come back at the same moment. */
+int http_loop_spread_s(struct http_loop *loop, int seconds);
+
 struct http_connection *http_connection_of(struct MHD_Connection *mhd);
 void http_connection_enter(struct http_connection *connection, enum http_phase phase);
+
+/* Its TLS handshake is over. */
+void http_connection_secured(struct http_connection *connection);
 
 /* So many bytes are in memory for what the connection sends or takes in its phase, until it enters
  * another. Where that is too much in all (LIMIT_HELD_BYTES), those go that have been at it the

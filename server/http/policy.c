@@ -43,8 +43,13 @@ static enum MHD_Result collect(
     if (forwarded->length + length + 2 > sizeof forwarded->text) {
         forwarded->length = 0;
         if (length + 2 > sizeof forwarded->text) {
+            /* From the end of an element on: the rest of one may be another address. Where there is
+             * but one, it is as good as an empty one. */
             value += length + 2 - sizeof forwarded->text;
-            length = sizeof forwarded->text - 2;
+            value += strcspn(value, ",");
+            if (!value[0])
+                value = ",";
+            length = strlen(value);
         }
     }
     if (forwarded->length)

@@ -242,13 +242,44 @@ void *tls_certificate_callback(void)
     return (void *)give_certificate;
 }
 
-void tls_send(struct MHD_Connection *mhd, const char *bytes, size_t size)
+static gnutls_session_t session_of(struct MHD_Connection *mhd)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    return info ? info->tls_session : NULL;
+}
 
-    if (!info || !info->tls_session)
+/* The client's is the last word for which the handshake waits. */
+static int on_finished(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+    const gnutls_datum_t *message)
+{
+    struct http_connection *connection = http_connection_of(gnutls_session_get_ptr(session));
+
+    (void)type;
+    (void)when;
+    (void)message;
+    if (incoming && connection)
+        http_connection_secured(connection);
+    return 0;
+}
+
+void tls_begin(struct MHD_Connection *mhd)
+{
+    gnutls_handshake_set_hook_function(
+        session_of(mhd), GNUTLS_HANDSHAKE_FINISHED, GNUTLS_HOOK_POST, on_finished);
+}
+
+bool tls_waits_to_send(struct MHD_Connection *mhd)
+{
+    return gnutls_record_get_direction(session_of(mhd)) == 1;
+}
+
+void tls_send(struct MHD_Connection *mhd, const char *bytes, size_t size)
+{
+    gnutls_session_t session = session_of(mhd);
+
+    if (!session)
         return;
-    gnutls_record_send(info->tls_session, bytes, size);
-    gnutls_bye(info->tls_session, GNUTLS_SHUT_WR);
+    gnutls_record_send(session, bytes, size);
+    gnutls_bye(session, GNUTLS_SHUT_WR);
 }

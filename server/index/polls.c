@@ -39,6 +39,10 @@ static void explain(int error, struct fault *ret_fault)
     } else if (error == ERROR_BAD_KEY) {
         fault_set(
             ret_fault, error, "the join key was withdrawn while you waited: ask for a new one");
+    } else if (error == ERROR_NOT_READY) {
+        fault_set(ret_fault, error, "the index is stopping: try again shortly");
+        ret_fault->retry_after_s = 1;
+        ret_fault->action = "retry";
     } else if (error == ERROR_SUPERSEDED) {
         fault_set(ret_fault, error,
             "another read of this mailbox began after this one: only the newest waits");
@@ -90,7 +94,7 @@ void poll_answer(struct poll *poll)
 static bool has_room(const struct index *index)
 {
     const struct index_config *config = &index->config;
-    return index->released || !config->has_room || config->has_room(config->room_user);
+    return !config->has_room || config->has_room(config->room_user);
 }
 
 static void poll_wake(struct poll *poll)
@@ -102,15 +106,25 @@ static void poll_wake(struct poll *poll)
     link_add(&poll->index->woken, &poll->watching);
 }
 
+/* The index stops, and there is no time to wait for room. */
+static void poll_refuse(struct poll *poll)
+{
+    poll_unpark(poll);
+    poll->error = ERROR_NOT_READY;
+    poll_answer(poll);
+}
+
 /* Of a poll that is parked. */
 static void poll_read_in_turn(struct poll *poll)
 {
     if (has_room(poll->index)) {
         poll_read(poll);
-        return;
+    } else if (poll->index->released) {
+        poll_refuse(poll);
+    } else {
+        poll->postponed = true;
+        poll_wake(poll);
     }
-    poll->postponed = true;
-    poll_wake(poll);
 }
 
 /* --- waiting --------------------------------------------------------------------------------- */
@@ -279,7 +293,7 @@ void index_poll_cut(struct poll *poll)
         return;
     if (poll->request.list && !poll->request.has_since) {
         /* It waits for room only, and an empty answer would have no cursor. */
-        poll_read(poll);
+        poll_refuse(poll);
         return;
     }
     poll_unpark(poll);

@@ -69,13 +69,14 @@ static void idle_remove(struct sources *sources, struct entry *entry)
         sources->newest = entry->previous;
 }
 
-/* The idle ones whose bucket is full again say nothing that a new one would not. */
+/* The idle ones whose buckets are full again say nothing that a new one would not. */
 static void drop_idle(struct sources *sources, int64_t now_ms)
 {
     for (int i = 0; i < SOURCES_DROP_AT_ONCE && sources->oldest; i++) {
         struct entry *entry = sources->oldest;
         idle_remove(sources, entry);
-        if (!bucket_is_full(sources->rate, &entry->source.bucket, now_ms)) {
+        if (!bucket_is_full(sources->rate, &entry->source.requests, now_ms) ||
+            !bucket_is_full(sources->rate, &entry->source.handshakes, now_ms)) {
             /* Behind the others, that one slow bucket does not keep all of them. */
             idle_add(sources, entry);
             continue;
@@ -138,5 +139,11 @@ void source_release(struct sources *sources, struct source *source)
 bool source_take(
     struct sources *sources, struct source *source, int64_t now_ms, int64_t *ret_wait_ms)
 {
-    return bucket_take(sources->rate, &source->bucket, now_ms, ret_wait_ms);
+    return bucket_take(sources->rate, &source->requests, now_ms, ret_wait_ms);
+}
+
+bool source_take_handshake(struct sources *sources, struct source *source, int64_t now_ms)
+{
+    int64_t wait_ms;
+    return bucket_take(sources->rate, &source->handshakes, now_ms, &wait_ms);
 }

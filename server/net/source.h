@@ -1,7 +1,8 @@
 /*
  * Counts by address: how many connections, parked polls and nodes one stranger (an IPv4 /32 or an
- * IPv6 /56) has, and its token bucket of requests. A source lives while someone holds it or its
- * bucket is not yet full again. Past LIMIT_SOURCES strangers, further ones share one source.
+ * IPv6 /56) has, and its token buckets, of requests and of TLS handshakes. A source lives while
+ * someone holds it or a bucket of it is not yet full again. Past LIMIT_SOURCES strangers, further
+ * ones share one source.
  */
 #ifndef SIGNPOST_NET_SOURCE_H
 #define SIGNPOST_NET_SOURCE_H
@@ -24,7 +25,7 @@ struct source {
     size_t mails;    /* that it has sent, as long as they are remembered */
     /* private */
     size_t holds;
-    struct bucket bucket;
+    struct bucket requests, handshakes;
 };
 
 /* `rate` in requests a second, burst twice that; 0: no limit. NULL where memory is out. */
@@ -39,5 +40,8 @@ void source_release(struct sources *sources, struct source *source); /* NULL is 
 /* Takes one request from the bucket. Where it is empty: false, and in how many ms it has one. */
 bool source_take(
     struct sources *sources, struct source *source, int64_t now_ms, int64_t *ret_wait_ms);
+
+/* Likewise one TLS handshake, of which there may be as many. */
+bool source_take_handshake(struct sources *sources, struct source *source, int64_t now_ms);
 
 #endif

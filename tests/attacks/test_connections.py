@@ -24,10 +24,7 @@ def read_all(plain):
 
 class TestConnections(AttackCase):
     def open(self, count, address):
-        connections = [connect(self.index, address(number)) for number in range(count)]
-        for connection in connections:
-            self.addCleanup(connection.close)
-        return connections
+        return [self.comes(address(number)) for number in range(count)]
 
     def await_cut(self, connections):
         """Every one of them is closed by the index; nobody was told a word of success."""
@@ -41,7 +38,7 @@ class TestConnections(AttackCase):
 
     def test_silence_of_one_address_is_capped(self):
         with self.attack("silent connections of one address") as attack:
-            connections = self.open(2_000, lambda _: stranger(0))
+            connections = self.open(2_000, lambda _: 0)
             attack.what = f"{len(connections)} connections"
             refused = connections[OF_ONE_ADDRESS:]
             for connection in refused:
@@ -51,7 +48,7 @@ class TestConnections(AttackCase):
 
     def test_silence_of_many_addresses_is_cut(self):
         with self.attack("silent connections of many addresses") as attack:
-            connections = self.open(MANY, lambda number: stranger(number // 500))
+            connections = self.open(MANY, lambda number: number // 500)
             attack.what = f"{MANY} connections"
             self.assertEqual(self.client.get("/healthz").status, 200)
             self.await_cut(connections)

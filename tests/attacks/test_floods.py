@@ -6,8 +6,7 @@ import itertools
 import secrets
 import socket
 
-from tests.lib.attack import (
-    AttackCase, connect, readable, request, stranger)
+from tests.lib.attack import AttackCase, readable, request, stranger
 from tests.lib.index import Stopwatch
 
 RATE, BURST = 50, 100  # requests of one address
@@ -21,7 +20,7 @@ class TestFloods(AttackCase):
         requests = request("GET", "/list") * 5_000
         with self.attack("pipelines, no reply read", "--rate", "0") as attack:
             sent = 0
-            connections = [connect(self.index, stranger(number), 4096) for number in range(100)]
+            connections = [self.comes(number, 4096) for number in range(100)]
             for connection in connections:
                 connection.settimeout(0.05)
                 with contextlib.suppress(TimeoutError):

@@ -4,7 +4,7 @@ long as the deadline that ends it, so all run at the same time, each with an ind
 import contextlib
 import time
 
-from tests.lib.attack import AttackCase, big_nodes, connect, readable, request, stranger
+from tests.lib.attack import AttackCase, big_nodes, readable, request
 from tests.lib.case import concurrently
 
 HEADERS_S, BODY_S, REPLY_S = 10, 20, 60  # the deadlines
@@ -34,7 +34,7 @@ class TestSlow(AttackCase):
 
     def test_headers_of_a_byte_a_second_are_cut(self):
         with self.attack("headers, a byte a second") as attack:
-            connections = [connect(self.index, stranger(number % 10)) for number in range(2_000)]
+            connections = [self.comes(number % 10) for number in range(2_000)]
             for connection in connections:
                 connection.send(b"GET /list HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
             attack.what = f"{len(connections)} connections"
@@ -46,7 +46,7 @@ class TestSlow(AttackCase):
         head = (b"POST /register HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                 b"Content-Length: %d\r\n\r\n" % length)
         with self.attack("bodies, a byte a second") as attack:
-            connections = [connect(self.index, stranger(number % 40)) for number in range(2_000)]
+            connections = [self.comes(number % 40) for number in range(2_000)]
             for connection in connections:
                 connection.sendall(head + b" " * (length - 100))
             attack.what = f"{len(connections)} connections, {len(connections) * length >> 20} MB"
@@ -58,7 +58,7 @@ class TestSlow(AttackCase):
             big_nodes(self, "big", 250)
             connections = []
             for number in range(1_000):
-                connection = connect(self.index, stranger(number % 40), SMALL_WINDOW)
+                connection = self.comes(number % 40, SMALL_WINDOW)
                 connection.sendall(request("GET", "/list?network=big&limit=1000") * 3)
                 connections.append(connection)
             self.settle()
@@ -82,7 +82,7 @@ class TestSlow(AttackCase):
         with self.attack("replies, read a byte a second") as attack:
             big_nodes(self, "big", 250)
             before = self.descriptors()
-            connections = [connect(self.index, stranger(number), SMALL_WINDOW)
+            connections = [self.comes(number, SMALL_WINDOW)
                            for number in range(20)]
             for connection in connections:
                 connection.sendall(request("GET", "/list?network=big&limit=1000") * 20)

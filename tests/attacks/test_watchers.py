@@ -1,10 +1,11 @@
 """Parked polls, as many as there may be, and changes that wake all of them."""
 
 import collections
+import resource
 import signal
 
 from tests.lib.attack import (
-    AttackCase, Pipe, big_node, big_nodes, connect, request, stranger)
+    MIB, PEAK_BYTES, AttackCase, Pipe, big_node, big_nodes, request, stranger)
 
 OF_ONE_ADDRESS = 256  # parked polls
 ADDRESSES = 20
@@ -59,7 +60,7 @@ class TestWatchers(AttackCase):
 
     def writers(self, count):
         """Connections that can each change a big node in the same pass."""
-        return [connect(self.index, stranger(60_000 + number // 50)) for number in range(count)]
+        return [self.comes(60_000 + number // 50) for number in range(count)]
 
     def test_large_change_does_not_wake_all_at_once(self):
         """Each of many polls would be told of 200 nodes that changed at the same moment: 800 KB."""
@@ -67,7 +68,7 @@ class TestWatchers(AttackCase):
         with self.attack("a large change wakes many") as attack:
             big_nodes(self, "big", changes)
             cursor = self.list(network="big", limit=1)["cursor"]
-            connections = [connect(self.index, stranger(number % 10), SMALL_WINDOW)
+            connections = [self.comes(number % 10, SMALL_WINDOW)
                            for number in range(polls)]
             for connection in connections:
                 connection.send(request("GET", f"/list?network=big&since={cursor}&wait=50"))
@@ -89,7 +90,7 @@ class TestWatchers(AttackCase):
         asked, changes = 1_000, 200
         with self.attack("lists asked for all at once") as attack:
             big_nodes(self, "big", 250)
-            connections = [connect(self.index, stranger(number % 20), SMALL_WINDOW)
+            connections = [self.comes(number % 20, SMALL_WINDOW)
                            for number in range(asked)]
             attack.what = f"{asked} lists of 1 MB, in one pass with {changes} writes"
             writers = self.writers(changes)
@@ -106,3 +107,27 @@ class TestWatchers(AttackCase):
                 self.assertEqual(writer.recv(15), b"HTTP/1.1 200 OK")
             for connection in connections + writers:
                 connection.close()
+
+    def test_stop_answers_what_waits_for_room(self):
+        """A thousand lists of 1 MB are asked for when the index is told to stop: those for which
+        there is no room any more are told to come again."""
+        asked = 1_000
+        self.start(rate=None)
+        big_nodes(self, "big", 250)
+        connections = [self.comes(number % 20, SMALL_WINDOW) for number in range(asked)]
+        self.settle()
+        self.client.close()
+
+        def send():
+            for connection in connections:
+                connection.send(request("GET", "/list?network=big&limit=1000"))
+            self.index.signal(signal.SIGTERM)
+
+        self.stopped(send)
+        heads = collections.Counter(connection.recv(12) for connection in connections)
+        self.assertLessEqual(set(heads), {b"HTTP/1.1 200", b"HTTP/1.1 503", b""})
+        self.assertEqual(self.index.wait(), 0)
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+        print(f"figure: stopped meanwhile | {asked} lists of 1 MB: {heads[b'HTTP/1.1 200']} sent, "
+              f"{heads[b'HTTP/1.1 503']} put off | peak {peak / MIB:.1f} MB", flush=True)
+        self.assertLess(peak, PEAK_BYTES)

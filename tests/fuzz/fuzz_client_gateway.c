@@ -26,6 +26,9 @@ static bool datagrams, begun;
 
 /* --- sockets of the input's ------------------------------------------------------------------- */
 
+/* The names that the system's headers have begin with __. */
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
+
 /* The next piece, or the rest of one that is a stream. -1: there is none. */
 static ssize_t take(void *bytes, size_t size)
 {
@@ -116,6 +119,8 @@ ssize_t recvfrom(
     }
     return take(bytes, size);
 }
+
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
 
 /* --- what comes of it ------------------------------------------------------------------------- */
 

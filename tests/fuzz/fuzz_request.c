@@ -11,7 +11,8 @@
  *
  * What only the index knows beforehand is one byte: 0xF1 to 0xF3 the tokens of the nodes and 0xF4
  * to 0xF6 join keys (only as a credential in the head: what is sent as content may come back), 0xF8
- * a cursor, 0xF9 a `next`.
+ * a cursor, 0xF9 a `next`, and 0xFA how many bytes of body follow the head, up to 0xFB or the end
+ * of the piece: a body may change and its length is right all the same.
  */
 #include "request_replies.h"
 #include "request_world.h"
@@ -26,6 +27,8 @@
 #define SECRET_FIRST 0xF1
 #define CURSOR 0xF8
 #define NEXT 0xF9
+#define LENGTH 0xFA
+#define BODY_END 0xFB
 #define LINKS 2
 #define PIECES_MAX 12
 #define MS_PASSED 30000
@@ -55,6 +58,29 @@ static bool follows_credential(const struct text *text)
            !memcmp(text->bytes + text->length - length, CREDENTIAL, length);
 }
 
+static void expand(
+    const struct world *world, const uint8_t *bytes, size_t size, struct text *ret_text);
+
+/* The length of the body behind the head that these bytes are in. */
+static void expand_length(
+    const struct world *world, const uint8_t *bytes, size_t size, struct text *ret_text)
+{
+    const uint8_t *body = memmem(bytes, size, "\r\n\r\n", 4);
+    struct text expanded = {0};
+
+    if (!body)
+        return;
+    body += 4;
+    size -= (size_t)(body - bytes);
+    const uint8_t *end = memchr(body, BODY_END, size);
+    /* Not in a body itself, where this would go on without end. */
+    size_t length = end ? (size_t)(end - body) : size;
+    if (!memchr(body, LENGTH, length))
+        expand(world, body, length, &expanded);
+    text_printf(ret_text, "%zu", expanded.length);
+    text_clear(&expanded);
+}
+
 /* The piece with what stands for one byte of it. */
 static void expand(
     const struct world *world, const uint8_t *bytes, size_t size, struct text *ret_text)
@@ -64,10 +90,12 @@ static void expand(
             text_puts(ret_text, world_cursor(world));
         else if (bytes[i] == NEXT)
             text_puts(ret_text, world_next(world));
+        else if (bytes[i] == LENGTH)
+            expand_length(world, bytes + i, size - i, ret_text);
         else if (bytes[i] >= SECRET_FIRST && bytes[i] < SECRET_FIRST + WORLD_SECRETS &&
                  follows_credential(ret_text))
             text_puts(ret_text, world_secrets[bytes[i] - SECRET_FIRST]);
-        else
+        else if (bytes[i] != BODY_END)
             text_append(ret_text, &bytes[i], 1);
     }
 }

@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (read(text, &value))
         check(read, &value, text);
     else
-        want(!memcmp(&value, &before, sizeof value));
+        want(!memcmp(value.bytes, before.bytes, sizeof value.bytes));
     free(text);
     return 0;
 }

@@ -22,11 +22,13 @@ static void fail(const char *what, const char *at, const char *end)
     abort();
 }
 
-/* The index's own statuses, and those of libmicrohttpd before the index is asked. */
+/* The index's own statuses, and those of libmicrohttpd before the index is asked; never 500. */
 static bool is_status(unsigned status)
 {
     static const unsigned others[] = {100, 200, 201, 202, 204, 304, 400, 405, 501, 505};
 
+    if (status == 500)
+        return false;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (status == others[i])
             return true;

@@ -22,7 +22,8 @@
 #define START_MS 1000000
 #define START_WALL_MS 1767609000000 /* 2026-01-05T10:30:00Z */
 #define TURNS_MAX 10000             /* past this the index never comes to rest */
-#define REQUEST_RATE 20             /* a second, so that an input can be too much */
+#define CREDENTIAL_RATE 10
+#define REQUEST_RATE 20 /* a second, so that an input can be too much */
 #define WAITERS_MAX 3
 #define NODES_MAX 8
 #define HEADERS_TIMEOUT_S 10
@@ -52,7 +53,8 @@ struct world {
     struct index *index;
     struct checker *checker;
     struct http_door *door;
-    struct keys *keys; /* NULL: it is open */
+    struct MHD_Daemon *daemon; /* of HTTP */
+    struct keys *keys;         /* NULL: it is open */
     struct address_range trusted;
     char cursor[CURSOR_TEXT_SIZE], next[CURSOR_TEXT_SIZE];
 };
@@ -65,6 +67,7 @@ static uint64_t random_state;
 static struct MHD_Daemon *last_daemon;
 
 /* Random numbers that are the same for each input, so that what is found is found again. */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): the system's are __ */
 ssize_t getrandom(void *bytes, size_t size, unsigned flags)
 {
     (void)flags;
@@ -166,7 +169,7 @@ int world_connect(struct world *world, enum world_peer peer)
     want(address_parse(peers[peer], &address));
     socklen_t size = address_to_sockaddr(&address, 40000, &name);
     want(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends));
-    want(MHD_add_connection(last_daemon, ends[0], (struct sockaddr *)&name, size) == MHD_YES);
+    want(MHD_add_connection(world->daemon, ends[0], (struct sockaddr *)&name, size) == MHD_YES);
     return ends[1];
 }
 
@@ -379,7 +382,7 @@ static void open_door(struct world *world, enum world_access access)
             .headers_timeout_s = HEADERS_TIMEOUT_S,
             .body_timeout_s = BODY_TIMEOUT_S,
             .keys = world->keys,
-            .rate_per_credential = REQUEST_RATE / 2,
+            .rate_per_credential = CREDENTIAL_RATE,
             .max_waiters = WAITERS_MAX,
             .max_waiters_per_address = WAITERS_MAX - 1,
             .pass_done = on_pass_done,
@@ -402,6 +405,7 @@ struct world *world_open(enum world_access access)
         world->keys = read_keys(0);
     open_index(world);
     open_door(world, access);
+    world->daemon = last_daemon;
     fill(world);
     return world;
 }

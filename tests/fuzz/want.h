@@ -7,7 +7,8 @@
 
 #define want(holds) ((holds) ? (void)0 : want_failed(#holds, __FILE__, __LINE__))
 
-static inline void want_failed(const char *what, const char *file, int line)
+__attribute__((noreturn)) static inline void want_failed(
+    const char *what, const char *file, int line)
 {
     fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, what);
     abort();

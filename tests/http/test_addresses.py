@@ -2,6 +2,7 @@
 one machine play callers from anywhere."""
 
 from tests.lib.case import IndexCase, some_id
+from tests.lib.raw import RawSocket, request_bytes
 
 PUBLIC = "203.0.113.9"
 PUBLIC_TOO = "203.0.113.20"
@@ -103,6 +104,51 @@ class TestForwarded(AddressCase):
                                 (f"for=198.51.100.1, for={PUBLIC};proto=https", PUBLIC)):
             with self.subTest(header=header):
                 self.assertEqual(self.observed(Forwarded=header), address)
+
+    def test_caller_and_port_are_read_in_every_form(self):
+        for standard, text, address, port in (
+                (False, f"{PUBLIC}:4711", PUBLIC, 4711), (False, f"[{PUBLIC_6}]", PUBLIC_6, 0),
+                (False, f"[{PUBLIC_6}]:4711", PUBLIC_6, 4711), (False, PUBLIC_6, PUBLIC_6, 0),
+                (False, f"::ffff:{PUBLIC}", PUBLIC, 0), (False, f"\t{PUBLIC}\t", PUBLIC, 0),
+                *((False, f"{PUBLIC}:{none}", PUBLIC, 0) for none in ("65536", "-1", "x", "")),
+                (True, f'for="{PUBLIC}:_hidden"', PUBLIC, 0),
+                (True, f'FOR="{PUBLIC}:4711"', PUBLIC, 4711),
+                (True, f'for="[{PUBLIC_6}]"', PUBLIC_6, 0),
+                (True, f"by=127.0.0.1; proto=http ;for={PUBLIC}", PUBLIC, 0),
+                (True, f'for={PUBLIC};by="_x,y"', "127.0.0.1", 0)):
+            with self.subTest(text=text):
+                name = "Forwarded" if standard else "X-Forwarded-For"
+                reply = self.client.post("/register", {"network": self.network},
+                                         headers={name: text})
+                self.assertEqual((reply["you"]["address"], reply["you"]["port"]), (address, port))
+
+    def test_caller_that_cannot_be_read_is_the_proxy_that_wrote_it(self):
+        for text in ("unknown", "_hidden", "", ",", f"{PUBLIC},", f"{PUBLIC}, unknown",
+                     f"{PUBLIC}, ,", "999.1.1.1", PUBLIC + "x", f"[{PUBLIC_6}", f"[{PUBLIC}",
+                     "1.2.3", "fe80::1%eth0", f"{PUBLIC}/32", "index.example",
+                     f"{PUBLIC} {PUBLIC}"):
+            with self.subTest(text=text):
+                self.assertEqual(self.observed(X_Forwarded_For=text), "127.0.0.1")
+                self.assertEqual(self.observed(Forwarded=f"for={text}"), "127.0.0.1")
+
+    def test_caller_of_several_lines_is_in_the_last(self):
+        for lines, address in (
+                ((PUBLIC_TOO, PUBLIC), PUBLIC), ((PUBLIC, "127.0.0.1"), PUBLIC),
+                ((PUBLIC, "127.0.0.1, 127.0.0.1", "127.0.0.1"), PUBLIC),
+                ((PUBLIC, "unknown"), "127.0.0.1"), ((PUBLIC, "", PUBLIC_TOO), PUBLIC_TOO),
+                ((PUBLIC_TOO, "x" * 1500, PUBLIC), PUBLIC)):
+            with self.subTest(lines=lines):
+                with RawSocket(self.index) as connection:
+                    connection.send(request_bytes("POST", "/register", {}, headers=[
+                        "X-Forwarded-For: " + line for line in lines]))
+                    self.assertEqual(connection.read_reply()["you"]["address"], address)
+
+    def test_caller_of_a_header_that_is_cut_is_never_a_part_of_one(self):
+        """The last 1,024 bytes are looked at: an address in the middle of the cut is none."""
+        for pad in range(16):
+            header = PUBLIC + "," + " " * pad + ",".join(["127.0.0.1"] * 101)
+            with self.subTest(length=len(header)):
+                self.assertIn(self.observed(X_Forwarded_For=header), (PUBLIC, "127.0.0.1"))
 
     def test_caller_of_a_header_that_is_nonsense_harms_nobody(self):
         for header in ("nonsense", "", ",,,", "999.1.1.1", "a" * 500, "[::1", PUBLIC + "x"):

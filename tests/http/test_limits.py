@@ -184,6 +184,7 @@ class TestRate(LimitCase):
         for headers in ({"Forwarded": "for=unknown"}, {"Forwarded": "for=_hidden"},
                         {"Forwarded": "proto=https"}, {"X-Forwarded-For": "unknown"},
                         {"X-Forwarded-For": "203.0.113.5, nonsense"},
+                        {"X-Forwarded-For": "x" * 1500}, {"X-Forwarded-For": ","},
                         {"Forwarded": "for=unknown", "X-Forwarded-For": "unknown"}):
             with self.subTest(headers=headers):
                 self.start("--rate", "1", "--trust-proxy", "127.0.0.1/32", rate=None)

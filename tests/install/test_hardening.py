@@ -101,8 +101,8 @@ class TestCode(unittest.TestCase):
         def test_large_frames_are_touched_page_by_page(self):
             for name in FILES:
                 with self.subTest(file=name):
-                    self.assertRegex(output_of("objdump", "-d", built(name)),
-                                     r"\bor[ql] +\$0x0,(0x[0-9a-f]+)?\(%rsp")
+                    code = output_of("objdump", "-d", built(name))
+                    self.assertTrue(re.search(r"\bor[ql] +\$0x0,(0x[0-9a-f]+)?\(%rsp", code))
 
 
 if sanitizers():

@@ -16,7 +16,7 @@ import time
 
 from tests.lib.case import HttpCase
 from tests.lib.index import ROOT
-from tests.lib.raw import RawSocket, request_bytes
+from tests.lib.raw import request_bytes
 
 MIB = 1024 * 1024
 PEAK_BYTES = 64 * MIB  # what an index may need, whatever strangers do,
@@ -167,17 +167,13 @@ class AttackCase(HttpCase):
             self.assertLess(time.monotonic(), end, f"{what}: still {now}, {most} before")
             time.sleep(0.05)
 
-    # --- an attack ------------------------------------------------------------------------------
-
-    def raw(self, source=None, **options):
-        connection = RawSocket(self.index, source=source, **options)
+    def comes(self, number, receive_bytes=None):
+        """A connection of a stranger."""
+        connection = connect(self.index, stranger(number), receive_bytes)
         self.addCleanup(connection.close)
         return connection
 
-    def exchange(self, data, source=None):
-        connection = self.raw(source)
-        connection.try_send(data)
-        return connection.read_reply()
+    # --- an attack ------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def attack(self, name, *arguments, rate=None, **options):

@@ -17,24 +17,47 @@ CODES = {
 ACTIONS = ("register", "retry", "reset")
 
 
+METHODS = {"GET", "HEAD", "POST", "DELETE", "OPTIONS"}
+TYPE = "urn:signpost:problem:"
+
+
 def check_problem(reply):
     """Raises AssertionError, with the whole reply, where an error is not a proper problem."""
-
-    def expect(condition, what):
-        if not condition:
-            raise AssertionError(f"{what} in {reply}")
-
-    expect(reply.media_type() == "application/problem+json", "the media type is wrong")
+    check_headers(reply)
+    expect(reply, reply.media_type() == "application/problem+json", "the media type is wrong")
     problem = reply.json()
-    expect(isinstance(problem, dict), "no object")
+    expect(reply, isinstance(problem, dict), "no object")
     for member in ("type", "title", "detail", "code"):
         value = problem.get(member)
-        expect(isinstance(value, str) and value, f"no {member}")
-    expect(problem.get("status") == reply.status, "another status")
-    expect(problem["code"] in CODES, "an unknown code")
-    expect(CODES[problem["code"]] == reply.status, "a code of another status")
-    expect(problem.get("action", "retry") in ACTIONS, "an unknown action")
-    if reply.status in (429, 503):
-        expect(reply.headers.get("Retry-After", "").isdigit(), "no Retry-After")
+        expect(reply, isinstance(value, str) and value, f"no {member}")
+    expect(reply, problem.get("status") == reply.status, "another status")
+    expect(reply, problem["code"] in CODES, "an unknown code")
+    expect(reply, CODES[problem["code"]] == reply.status, "a code of another status")
+    expect(reply, problem["type"] == TYPE + problem["code"], "another type")
+    expect(reply, problem.get("action", "retry") in ACTIONS, "an unknown action")
+    if problem.get("action") == "retry" or problem["code"] == "id_taken":
+        expect(reply, "Retry-After" in reply.headers, "it does not say how long to wait")
+
+
+def check_headers(reply):
+    """The same of what the head alone says: all that there is where HEAD is refused."""
+    every = {name: reply.headers.get_all(name, []) for name in (
+        "Retry-After", "Allow", "WWW-Authenticate", "Cache-Control", "Content-Type")}
+    for name, values in every.items():
+        expect(reply, len(values) <= 1, f"more than one {name}")
+    expect(reply, every["Cache-Control"] == ["no-store"], "a cache may keep it")
+    if reply.status in (429, 503) or every["Retry-After"]:
+        wait = "".join(every["Retry-After"])
+        expect(reply, wait.isdigit() and int(wait) >= 1, "no Retry-After of whole seconds")
+    expect(reply, every["WWW-Authenticate"] == (["Bearer"] if reply.status == 401 else []),
+           "WWW-Authenticate is wrong")
     if reply.status == 405:
-        expect(reply.headers.get("Allow"), "no Allow")
+        allowed = "".join(every["Allow"]).split(", ")
+        expect(reply, "OPTIONS" in allowed, "no Allow")
+        expect(reply, set(allowed) <= METHODS and len(set(allowed)) == len(allowed),
+               "a method that there is not, or one twice")
+
+
+def expect(reply, condition, what):
+    if not condition:
+        raise AssertionError(f"{what} in {reply}")

@@ -5,6 +5,7 @@ import json
 import socket
 
 from tests.lib.http import parse_head
+from tests.lib.problem import check_problem
 
 STEP_S = 10
 
@@ -91,6 +92,8 @@ class RawSocket:
                 reply.body = self._take(int(reply.headers["Content-Length"]))
             else:
                 reply.body = self.read_to_end()
+        if not head_only and reply.media_type() == "application/problem+json":
+            check_problem(reply)
         return reply
 
     def read_to_end(self):

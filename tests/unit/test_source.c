@@ -279,6 +279,39 @@ static void test_source_idle_but_not_full_keeps_its_room(void **state)
     sources_free(sources);
 }
 
+static void test_source_handshakes_have_a_bucket_of_their_own(void **state)
+{
+    (void)state;
+    struct sources *sources = sources_new(2);
+    struct source *source = hold(sources, "192.0.2.1", 1000);
+
+    for (int i = 0; i < 4; i++)
+        assert_true(source_take_handshake(sources, source, 1000));
+    assert_false(source_take_handshake(sources, source, 1000));
+    assert_int_equal(take_all(sources, source, 1000, 10), 4);
+    assert_true(source_take_handshake(sources, source, 1500));
+    assert_false(source_take_handshake(sources, source, 1500));
+    source_release(sources, source);
+    sources_free(sources);
+}
+
+static void test_source_idle_with_handshakes_missing_is_kept(void **state)
+{
+    (void)state;
+    struct sources *sources = sources_new(2);
+    struct source *hasty = hold_stranger(sources, 0, 0);
+
+    while (source_take_handshake(sources, hasty, 0))
+        continue;
+    source_release(sources, hasty);
+    for (uint32_t i = 1; i < 20; i++)
+        source_release(sources, hold_stranger(sources, i, 0));
+    hasty = hold_stranger(sources, 0, 0);
+    assert_false(source_take_handshake(sources, hasty, 0));
+    source_release(sources, hasty);
+    sources_free(sources);
+}
+
 static void test_source_one_empty_bucket_does_not_keep_others(void **state)
 {
     (void)state;
@@ -314,6 +347,8 @@ int main(void)
         cmocka_unit_test(test_source_past_limit_is_shared),
         cmocka_unit_test(test_source_idle_and_full_makes_room),
         cmocka_unit_test(test_source_idle_but_not_full_keeps_its_room),
+        cmocka_unit_test(test_source_handshakes_have_a_bucket_of_their_own),
+        cmocka_unit_test(test_source_idle_with_handshakes_missing_is_kept),
         cmocka_unit_test(test_source_one_empty_bucket_does_not_keep_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
