@@ -148,6 +148,12 @@ void request_reply_json(struct request *request, struct text *body)
     request_reply(request, MHD_HTTP_OK, "application/json", body, NULL);
 }
 
+/* What is said where there is no memory to write down what went wrong. */
+static const char out_of_memory[] =
+    "{\"type\":\"urn:signpost:problem:no_memory\",\"title\":\"The index is out of memory\","
+    "\"status\":503,\"detail\":\"the index is out of memory: try again\",\"code\":\"no_memory\","
+    "\"action\":\"retry\"}\n";
+
 void request_fail(struct request *request, const struct fault *fault)
 {
     struct text body = {0};
@@ -157,8 +163,11 @@ void request_fail(struct request *request, const struct fault *fault)
 
     codec_write_problem(&body, fault);
     if (text_failed(&body)) {
-        /* Better a bare status than none. */
         text_clear(&body);
+        request->retry_after_s = 1;
+        request_reply_bytes(request, MHD_HTTP_SERVICE_UNAVAILABLE, "application/problem+json",
+            out_of_memory, sizeof out_of_memory - 1, NULL);
+        return;
     }
     if (status == MHD_HTTP_UNAUTHORIZED)
         headers[count++] = (struct reply_header){MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer"};
