@@ -165,7 +165,9 @@ int index_open(const struct index_config *config, struct index **ret_index)
     index->store->lost = index_lost;
     index->store->lost_user = index;
     index->next_node = index->next_network = index->next_message = 1;
-    index->wall_offset_ms = clock_wall_ms(config->clock) - clock_now_ms(config->clock);
+    index->wall_offset_ms = index->store->offset_ms;
+    if (!index->wall_offset_ms)
+        index->wall_offset_ms = clock_wall_ms(config->clock) - clock_now_ms(config->clock);
     index->refuse_until_ms = 0;
     index->reload_ms = INT64_MAX;
     index->unread_ms = INT64_MAX;

@@ -1,5 +1,7 @@
 #include "store/sqlite_lock.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -41,6 +43,9 @@ static long lock_read(int fd, struct sqlite_past *ret_past)
     else {
         ret_past->clean = strcmp(state, "closed") == 0;
         ret_past->full = strcmp(durability, "full") == 0;
+        const char *offset = strstr(rest, "\noffset ");
+        if (offset)
+            ret_past->offset_ms = strtoll(offset + strlen("\noffset "), NULL, 10);
     }
     return process;
 }
@@ -108,6 +113,16 @@ bool sqlite_lock_continues(const struct sqlite_lock *lock, const char *stamp)
     return past->clean || past->full || (boot[0] && strcmp(past->boot, boot) == 0);
 }
 
+int64_t sqlite_lock_offset_ms(const struct sqlite_lock *lock)
+{
+    char boot[SQLITE_BOOT_SIZE];
+
+    lock_read_boot(boot);
+    if (lock->past.offset_ms && boot[0] && strcmp(lock->past.boot, boot) == 0)
+        return lock->past.offset_ms;
+    return clock_wall_ms(&clock_system) - clock_now_ms(&clock_system);
+}
+
 bool sqlite_lock_make_stamp(char ret_stamp[SQLITE_STAMP_SIZE])
 {
     uint64_t random[2];
@@ -125,8 +140,9 @@ bool sqlite_lock_write(struct sqlite_lock *lock, const char *stamp, bool clean, 
 
     lock_read_boot(boot);
     /* One short write within one sector: cut off in the middle, the stamps do not agree. */
-    int length = snprintf(text, sizeof text, "%ld\nstamp %s\nstate %s\ndurability %s\nboot %s\n",
-        (long)getpid(), stamp, clean ? "closed" : "open", full ? "full" : "normal", boot);
+    int length = snprintf(text, sizeof text,
+        "%ld\nstamp %s\nstate %s\ndurability %s\nboot %s\noffset %lld\n", (long)getpid(), stamp,
+        clean ? "closed" : "open", full ? "full" : "normal", boot, (long long)lock->offset_ms);
     return pwrite(lock->fd, text, (size_t)length, 0) == length &&
            ftruncate(lock->fd, length) == 0 && fsync(lock->fd) == 0;
 }

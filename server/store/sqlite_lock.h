@@ -20,6 +20,7 @@
 #include "error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define SQLITE_STAMP_SIZE 33 /* 32 hex digits, NUL */
 #define SQLITE_BOOT_SIZE 37  /* a UUID, NUL */
@@ -30,11 +31,13 @@ struct sqlite_past {
     char boot[SQLITE_BOOT_SIZE];   /* of the system that wrote it; "": unknown */
     bool clean;                    /* written by a close that brought all to the disk */
     bool full;                     /* full durability was on */
+    int64_t offset_ms;             /* store time minus CLOCK_MONOTONIC; 0: unknown */
 };
 
 struct sqlite_lock {
     int fd; /* -1: not held */
     struct sqlite_past past;
+    int64_t offset_ms; /* what is written for the next one */
 };
 
 /* Takes the lock of the database at `path` and reads what the file says. A lock that is held
@@ -43,6 +46,9 @@ int sqlite_lock_take(const char *path, struct sqlite_lock *ret_lock, struct faul
 
 /* Whether a database with that stamp goes on with the history that was left. */
 bool sqlite_lock_continues(const struct sqlite_lock *lock, const char *stamp);
+
+/* Store time minus CLOCK_MONOTONIC: as the last process had it, or by the clock of the wall now. */
+int64_t sqlite_lock_offset_ms(const struct sqlite_lock *lock);
 
 bool sqlite_lock_make_stamp(char ret_stamp[SQLITE_STAMP_SIZE]);
 

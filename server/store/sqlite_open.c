@@ -220,8 +220,13 @@ static int sqlite_establish(struct store_sqlite *sqlite, struct fault *ret_fault
 {
     int error;
 
-    if ((error = sqlite_lock_take(sqlite->path, &sqlite->lock, ret_fault)) ||
-        (error = sqlite_connect(sqlite, ret_fault)) ||
+    if ((error = sqlite_lock_take(sqlite->path, &sqlite->lock, ret_fault)))
+        return error;
+    /* The clock of a running server does not change, whatever it opens again. */
+    if (!sqlite->base.offset_ms)
+        sqlite->base.offset_ms = sqlite_lock_offset_ms(&sqlite->lock);
+    sqlite->lock.offset_ms = sqlite->base.offset_ms;
+    if ((error = sqlite_connect(sqlite, ret_fault)) ||
         (sqlite->broken && (error = sqlite_check(sqlite, ret_fault))) ||
         (error = schema_bring_up(sqlite->db, &schema_current, sqlite->path, ret_fault)))
         return error;

@@ -222,6 +222,8 @@ struct store {
     void (*lost)(void *user);
     void *lost_user;
     bool open_batch; /* something waits for flush() */
+    /* Its times minus the clock's monotonic side, as they were kept before; 0: it does not say. */
+    int64_t offset_ms;
 };
 
 #endif

@@ -95,6 +95,20 @@ class TestClock(FaultCase):
         figure("clock set by an hour, both ways, and by a day",
                "leases, messages and polls go by their own time")
 
+    def test_clock_set_before_a_restart_loses_no_message(self):
+        one, two = self.node(ttl=600), self.node(ttl=600)
+        one.sends(two, id="m1", ttl=300)
+        for hours in (1, -1):
+            self.shift(hours * HOUR_S)
+            self.index.kill()
+            self.index.start()
+            self.client = self.connect()
+            one.client, two.client = self.connect(token=one.token), self.connect(token=two.token)
+            self.assertGreater(abs(self.shown()), HOUR_S / 2)
+            self.assertKept([one, two], {two: ["m1"]})
+            left = two.messages()[0]["expires_in"]
+            self.assertTrue(200 < left <= 300, left)
+
     def ends_on_time(self, stays, idle):
         """In the wrong time, too, what is over ends."""
         self.shift(-HOUR_S)
