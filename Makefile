@@ -235,7 +235,7 @@ fuzz_objects = $(patsubst %.c,$(FUZZ_BUILD)/obj/%.o,$(1))
 
 fuzz: ## install what is missing, and fuzz for SECONDS=60 each (FUZZ_TARGETS="request codec")
 	@tests/setup build fuzz
-	@$(MAKE) --no-print-directory $(FUZZ_TARGETS:%=$(FUZZ_BUILD)/%)
+	@$(MAKE) -s --no-print-directory $(FUZZ_TARGETS:%=$(FUZZ_BUILD)/%)
 	$(Q)printf '%s\n' $(FUZZ_TARGETS) | xargs -P2 -n1 tests/fuzz/run $(FUZZ_BUILD) $(SECONDS)
 
 $(FUZZ_BUILD)/obj/client/%.o $(FUZZ_BUILD)/obj/tests/fuzz/fuzz_client_%.o: DEFINES = $(CLIENT_DEFINES)
@@ -255,6 +255,7 @@ $(FUZZ_BUILD)/client_%: $(FUZZ_BUILD)/obj/tests/fuzz/fuzz_client_%.o $(FUZZ_BUIL
 $(FUZZ_BUILD)/%: $(FUZZ_BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_BUILD)/server.a
 	$(Q)$(FUZZ_LINK) -o $@ $^ $(LIBRARY_LIBS)
 
+.PRECIOUS: $(FUZZ_BUILD)/obj/%.o
 $(FUZZ_BUILD)/obj/server/pages/files.o: $(PAGE_FILES)
 
 -include $(patsubst %.o,%.d,$(call fuzz_objects,$(FUZZ_HELPERS) $(SERVER_SOURCES) $(CLIENT_SOURCES) \

@@ -1,173 +1,19 @@
-#include "http/door.h"
+#include "http/door_internal.h"
 
+#include "http/by_hand.h"
 #include "http/checks.h"
 #include "http/routes.h"
 #include "log.h"
 #include "server_limits.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define PREFLIGHT_MAX_AGE_S "86400"
-
-struct http_door {
-    struct http_door_config config;
-    struct http_loop *loop;
-    struct waits *waits;
-    size_t pages_bytes;  /* put together in this pass */
-    size_t bodies_bytes; /* parsed in this pass, of large ones */
-    bool draining;
-};
 
 static int64_t door_now_ms(const struct http_door *door)
 {
     return clock_now_ms(door->config.clock);
-}
-
-/* --- replies --------------------------------------------------------------------------------- */
-
-static void send_reply(struct request *request)
-{
-    http_connection_enter(request->connection, HTTP_REPLY);
-    http_connection_hold(request->connection, request->reply_bytes);
-    MHD_queue_response(request->mhd, request->status, request->response);
-    MHD_destroy_response(request->response);
-    request->response = NULL;
-}
-
-/* A reply without one of its headers is not sent: there was no memory for it. */
-static void add_header(struct request *request, const char *name, const char *value)
-{
-    if (MHD_add_response_header(request->response, name, value) != MHD_YES)
-        request->failed = true;
-}
-
-static void add_retry_after(struct request *request, int seconds)
-{
-    char text[16];
-
-    snprintf(text, sizeof text, "%d", http_loop_spread_s(request->door->loop, seconds));
-    add_header(request, MHD_HTTP_HEADER_RETRY_AFTER, text);
-}
-
-static void request_resume(struct request *request)
-{
-    if (!request->suspended)
-        return;
-    request->suspended = false;
-    MHD_resume_connection(request->mhd);
-    http_loop_trigger(request->door->loop);
-}
-
-static bool has_header(const struct reply_header *headers, const char *name)
-{
-    for (; headers && headers->name; headers++)
-        if (!strcasecmp(headers->name, name))
-            return true;
-    return false;
-}
-
-/* Takes `bytes` over as `mode` says. */
-static void answer(struct request *request, unsigned status, const char *type, char *bytes,
-    size_t size, enum MHD_ResponseMemoryMode mode, const struct reply_header *headers)
-{
-    request->response = MHD_create_response_from_buffer(size, bytes, mode);
-    if (!request->response) {
-        if (mode == MHD_RESPMEM_MUST_FREE)
-            free(bytes);
-        request->failed = true;
-        request_resume(request);
-        return;
-    }
-    request->status = status;
-    if (type)
-        add_header(request, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-    if (!has_header(headers, MHD_HTTP_HEADER_CACHE_CONTROL))
-        add_header(request, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    if (!policy_add_cors(&request->door->config.policy, request->mhd, request->response))
-        request->failed = true;
-    for (; headers && headers->name; headers++)
-        add_header(request, headers->name, headers->value);
-    if (request->retry_after_s)
-        add_retry_after(request, request->retry_after_s);
-    if (request->door->draining)
-        add_header(request, MHD_HTTP_HEADER_CONNECTION, "close");
-    if (request->failed) {
-        MHD_destroy_response(request->response);
-        request->response = NULL;
-    }
-    request_resume(request);
-}
-
-static void free_pieces(struct request *request)
-{
-    text_clear(&request->pieces.nodes);
-    text_clear(&request->pieces.gone);
-    text_clear(&request->pieces.messages);
-}
-
-void request_reply(struct request *request, unsigned status, const char *type, struct text *body,
-    const struct reply_header *headers)
-{
-    size_t size = 0;
-    char *bytes = NULL;
-
-    if (request->response || request->failed)
-        return;
-    if (body && text_failed(body)) {
-        struct fault fault;
-        text_clear(body);
-        fault_busy(&fault, ERROR_NO_MEMORY);
-        request_fail(request, &fault);
-        return;
-    }
-    if (body)
-        bytes = text_take(body, &size);
-    /* What the reply was put together from may be as much again. */
-    free_pieces(request);
-    request->reply_bytes = size;
-    answer(request, status, type, bytes, size,
-        bytes ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT, headers);
-}
-
-void request_reply_bytes(struct request *request, unsigned status, const char *type,
-    const char *bytes, size_t size, const struct reply_header *headers)
-{
-    if (request->response || request->failed)
-        return;
-    /* libmicrohttpd takes a pointer to what it could change, and does not change it. */
-    answer(request, status, type, (char *)bytes, size, MHD_RESPMEM_PERSISTENT, headers);
-}
-
-void request_reply_json(struct request *request, struct text *body)
-{
-    request_reply(request, MHD_HTTP_OK, "application/json", body, NULL);
-}
-
-void request_fail(struct request *request, const struct fault *fault)
-{
-    struct text body = {0};
-    unsigned status = error_http_status(fault->error);
-    struct reply_header headers[3] = {{0}};
-    size_t count = 0;
-
-    codec_write_problem(&body, fault);
-    if (text_failed(&body)) {
-        /* Better a bare status than none. */
-        text_clear(&body);
-    }
-    if (status == MHD_HTTP_UNAUTHORIZED)
-        headers[count++] = (struct reply_header){MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer"};
-    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        headers[count++] = (struct reply_header){MHD_HTTP_HEADER_ALLOW, request->methods};
-    if (fault->retry_after_s)
-        request->retry_after_s = fault->retry_after_s;
-    else if (status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_TOO_MANY_REQUESTS)
-        request->retry_after_s = 1;
-    request_reply(request, status, "application/problem+json", &body, headers);
 }
 
 /* --- the first sight of a request ------------------------------------------------------------ */
@@ -310,7 +156,7 @@ static enum MHD_Result begin(
         return MHD_NO;
     http_connection_enter(request->connection, HTTP_BODY);
     if (checks_size(request, &fault)) {
-        http_answer_by_hand(request->mhd, &fault);
+        by_hand_answer(request->mhd, &fault);
         return MHD_NO;
     }
     int misled = find_caller(request, &misleading);
@@ -333,7 +179,7 @@ static enum MHD_Result begin(
     if (!request->response)
         return MHD_NO;
     MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONNECTION, "close");
-    send_reply(request);
+    reply_send(request);
     return MHD_YES;
 }
 
@@ -398,7 +244,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const 
     if (!request->response && !request->failed)
         run(request, path_of(path), method);
     if (request->response)
-        send_reply(request);
+        reply_send(request);
     return request->failed ? MHD_NO : MHD_YES;
 }
 
@@ -421,7 +267,7 @@ static void on_complete(void *user, struct MHD_Connection *mhd, void **request_c
         MHD_destroy_response(request->response);
     free(request->refusal);
     free_question(request);
-    free_pieces(request);
+    reply_free_pieces(request);
     free(request);
 }
 

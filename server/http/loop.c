@@ -1,11 +1,10 @@
 #include "http/loop.h"
 
-#include "codec.h"
+#include "http/by_hand.h"
 #include "http/listen.h"
 #include "http/tls.h"
 #include "log.h"
 #include "server_limits.h"
-#include "text.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -334,51 +333,16 @@ int http_loop_spread_s(struct http_loop *loop, int seconds)
 
 /* --- listening ------------------------------------------------------------------------------- */
 
-static void write_by_hand(struct text *out, const struct fault *fault)
-{
-    struct text problem = {0};
-
-    codec_write_problem(&problem, fault);
-    text_printf(out,
-        "HTTP/1.1 %u %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
-        "Cache-Control: no-store\r\nConnection: close\r\n",
-        error_http_status(fault->error), error_title(fault->error), problem.length);
-    if (fault->retry_after_s)
-        text_printf(out, "Retry-After: %d\r\n", fault->retry_after_s);
-    text_puts(out, "\r\n");
-    text_append(out, problem.bytes, problem.length);
-    if (text_failed(&problem))
-        text_clear(out);
-    text_clear(&problem);
-}
-
-void http_answer_by_hand(struct MHD_Connection *mhd, const struct fault *fault)
-{
-    const struct http_connection *connection = http_connection_of(mhd);
-    struct text reply = {0};
-
-    write_by_hand(&reply, fault);
-    if (!text_failed(&reply) && connection->tls)
-        tls_send(mhd, reply.bytes, reply.length);
-    else if (!text_failed(&reply))
-        (void)!send(connection->fd, reply.bytes, reply.length, MSG_NOSIGNAL | MSG_DONTWAIT);
-    text_clear(&reply);
-    shutdown(connection->fd, SHUT_WR);
-}
-
 /* Says why before closing; not where a handshake would have to come first. */
 static void turn_away(
     struct http_loop *loop, int fd, enum scheme scheme, int error, const char *detail)
 {
-    struct text reply = {0};
     struct fault fault;
 
     fault_set(&fault, error, "%s", detail);
     fault.retry_after_s = http_loop_spread_s(loop, TURNED_AWAY_RETRY_S);
-    write_by_hand(&reply, &fault);
-    if (scheme == SCHEME_HTTP && !text_failed(&reply))
-        (void)!send(fd, reply.bytes, reply.length, MSG_NOSIGNAL | MSG_DONTWAIT);
-    text_clear(&reply);
+    if (scheme == SCHEME_HTTP)
+        by_hand_send(fd, &fault);
     shutdown(fd, SHUT_WR);
     close(fd);
 }
@@ -430,25 +394,10 @@ static void on_accepted(
         handshakes_rest(loop->handshakes);
 }
 
-/* Whoever begins with a letter speaks HTTP, and is told in HTTP. TLS begins with another byte. */
 static void on_heard(struct handshake *handshake, void *user)
 {
-    struct text reply = {0};
-    struct fault fault;
-    char heard[LIMIT_HEADER_BYTES];
-
     (void)user;
-    if (recv(handshake->fd, heard, 1, MSG_PEEK | MSG_DONTWAIT) != 1 || heard[0] < 'A' ||
-        heard[0] > 'Z')
-        return;
-    fault_set(&fault, ERROR_BAD_REQUEST, "this port speaks HTTPS: use https:// in the URL");
-    write_by_hand(&reply, &fault);
-    if (!text_failed(&reply))
-        (void)!send(handshake->fd, reply.bytes, reply.length, MSG_NOSIGNAL | MSG_DONTWAIT);
-    text_clear(&reply);
-    /* Closing with unread bytes would reset the connection, and the client would not see why. */
-    (void)!recv(handshake->fd, heard, sizeof heard, MSG_DONTWAIT);
-    shutdown(handshake->fd, SHUT_RDWR);
+    by_hand_greet(handshake->fd);
 }
 
 static void on_ready_to_run(void *user)

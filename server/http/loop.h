@@ -96,10 +96,6 @@ void http_connection_secured(struct http_connection *connection);
 void http_connection_hold(struct http_connection *connection, size_t bytes);
 size_t http_loop_held_bytes(const struct http_loop *loop);
 
-/* A problem, written to the socket past libmicrohttpd: for what it has no room to answer. The text
- * is short enough for the socket's buffer. */
-void http_answer_by_hand(struct MHD_Connection *mhd, const struct fault *fault);
-
 const struct tls *http_loop_tls(const struct http_loop *loop);
 
 /* Listens no more and closes connections that have no request; those with one finish it. */

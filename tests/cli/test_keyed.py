@@ -72,6 +72,14 @@ class TestKeyed(CliCase):
         self.assertEnds(69, "list", "--key-file", self.key_file("first"), env=environment,
                         says="certificate")
 
+    def test_wrong_scheme_is_told(self):
+        key = self.key_file("first")
+        plain = f"localhost:{self.index.listeners[1][1]}"
+        self.assertEnds(69, "list", "--key-file", key, "--index", "https://" + plain,
+                        says="use http://")
+        self.assertEnds(77, "list", "--key-file", key, "--index",
+                        f"http://localhost:{self.index.port}", says="use https://")
+
     def test_key_that_is_withdrawn_ends_the_node(self):
         self.keys.add("leaving", "prod")
         reload(self.index)

@@ -1,7 +1,7 @@
 /*
- * For LD_PRELOAD: a disk that does not answer for a while, or refuses. Only what SQLite and the lock
- * file do is touched: sockets are written to by other functions. The file that $FAULTS_DISK names
- * is shared with the test, which may change it at any time.
+ * For LD_PRELOAD: a disk that does not answer for a while, or refuses. Only what SQLite and the
+ * lock file do is touched: sockets are written to by other functions. The file that $FAULTS_DISK
+ * names is shared with the test, which may change it at any time.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -56,19 +56,19 @@ static int disk_answers(void)
 
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
-ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t offset)
+ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t offset)
 {
-    return disk_answers() ? -1 : NEXT(pwrite64)(fd, bytes, size, offset);
+    return disk_answers() ? -1 : NEXT(pwrite64)(fd, buf, n, offset);
 }
 
-ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)
+ssize_t pwrite(int fd, const void *buf, size_t n, off_t offset)
 {
-    return disk_answers() ? -1 : NEXT(pwrite)(fd, bytes, size, offset);
+    return disk_answers() ? -1 : NEXT(pwrite)(fd, buf, n, offset);
 }
 
-int fdatasync(int fd)
+int fdatasync(int fildes)
 {
-    return disk_answers() ? -1 : NEXT(fdatasync)(fd);
+    return disk_answers() ? -1 : NEXT(fdatasync)(fildes);
 }
 
 int fsync(int fd)

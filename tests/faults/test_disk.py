@@ -208,6 +208,10 @@ class TestStalled(FaultCase):
         self.index.start()
         self.client = self.connect()
 
+    def heartbeats(self, nodes):
+        """Each on a connection of its own, which has to be accepted before it is read."""
+        return [self.connect(token=node.token).send("POST", "/heartbeat", {}) for node in nodes]
+
     def test_stall_under_load_loses_nothing(self):
         ledger = Ledger(seed=3)
         rounds = Rounds(self.index, ledger)
@@ -240,7 +244,7 @@ class TestStalled(FaultCase):
         thread = threading.Thread(target=writer.heartbeat, kwargs={"meta": {"stalls": True}})
         thread.start()
         wait_for(lambda: self.disk.get("touched"), "a write waits")
-        pending = [node.client.send("POST", "/heartbeat", {"id": node.id}) for node in nodes]
+        pending = self.heartbeats(nodes)
         self.assertEqual([each.reply().status for each in pending], [200] * len(nodes))
         thread.join()
         delta = self.list(since=since)
@@ -253,7 +257,7 @@ class TestStalled(FaultCase):
         nodes = [self.node(ttl=5) for _ in range(20)]
         since = self.list()["cursor"]
         self.index.signal(19)  # SIGSTOP
-        pending = [node.client.send("POST", "/heartbeat", {"id": node.id}) for node in nodes]
+        pending = self.heartbeats(nodes)
         time.sleep(7)
         self.index.signal(18)  # SIGCONT
         self.assertEqual([each.reply().status for each in pending], [200] * len(nodes))

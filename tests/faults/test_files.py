@@ -197,6 +197,19 @@ class TestFilesThatAreHurt(FilesCase):
         took = self.assertRecoversWithCopy(copy, [self.one, self.two])
         figure("garbage in the database", f"503 until a good file is there, then {took:.1f} s")
 
+    def test_another_program_that_keeps_to_the_rules_loses_nothing(self):
+        """A person's own tool brings the log into the database, and writes."""
+        tool = sqlite3.connect(self.db, isolation_level=None)
+        self.addCleanup(tool.close)
+        tool.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        tool.execute("UPDATE messages SET sent_wall_ms = sent_wall_ms + 1")
+        self.waits_for_trouble("another program wrote to the database file")
+        took = self.waits_until_ready()
+        self.one.sends(self.two, id="m2", ttl=600)
+        self.restarts()
+        self.assertKept([self.one, self.two], {self.two: ["m1", "m2"]})
+        figure("another program writes to the database", f"nothing lost, served after {took:.1f} s")
+
     def test_copied_over_in_place_serves_the_copy(self):
         copy = self.make_copy()
         later = self.node(ttl=600)

@@ -57,9 +57,7 @@ class TestServing(FaultCase):
             memory.set(after=after)
             id = f"m{after}"
             try:
-                reply = one.client.request(
-                    "POST", "/mailbox/" + two.id,
-                    {"id": id, "type": "offer", "body": {}, "ttl": 600}, check=False)
+                reply = one.write(two, id=id, ttl=600)
                 if reply.status == 202:
                     acknowledged.append(id)
                 else:

@@ -155,18 +155,31 @@ __attribute__((no_sanitize("coverage"))) static bool has(
     return false;
 }
 
-bool replies_tell_secrets(const char *bytes, size_t size)
+struct secret {
+    uint8_t hash[STORE_HASH_SIZE];
+    char hex[2 * STORE_HASH_SIZE + 1];
+};
+
+static void hash_secrets(struct secret ret_secrets[WORLD_SECRETS])
 {
     for (size_t i = 0; i < WORLD_SECRETS; i++) {
-        const char *secret = world_secrets[i];
-        uint8_t hash[STORE_HASH_SIZE];
-        char hex[2 * STORE_HASH_SIZE + 1];
-        token_hash(secret, strlen(secret), hash);
-        for (size_t j = 0; j < sizeof hash; j++)
-            snprintf(hex + 2 * j, 3, "%02x", hash[j]);
-        if (has(bytes, size, secret, strlen(secret)) || has(bytes, size, hash, sizeof hash) ||
-            has(bytes, size, hex, strlen(hex)))
-            return true;
+        struct secret *secret = &ret_secrets[i];
+        token_hash(world_secrets[i], strlen(world_secrets[i]), secret->hash);
+        for (size_t j = 0; j < sizeof secret->hash; j++)
+            snprintf(secret->hex + 2 * j, 3, "%02x", secret->hash[j]);
     }
+}
+
+bool replies_tell_secrets(const char *bytes, size_t size)
+{
+    static struct secret secrets[WORLD_SECRETS];
+
+    if (!secrets[0].hex[0])
+        hash_secrets(secrets);
+    for (size_t i = 0; i < WORLD_SECRETS; i++)
+        if (has(bytes, size, world_secrets[i], strlen(world_secrets[i])) ||
+            has(bytes, size, secrets[i].hash, sizeof secrets[i].hash) ||
+            has(bytes, size, secrets[i].hex, 2 * sizeof secrets[i].hash))
+            return true;
     return false;
 }

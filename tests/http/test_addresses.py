@@ -136,7 +136,7 @@ class TestForwarded(AddressCase):
                 ((PUBLIC_TOO, PUBLIC), PUBLIC), ((PUBLIC, "127.0.0.1"), PUBLIC),
                 ((PUBLIC, "127.0.0.1, 127.0.0.1", "127.0.0.1"), PUBLIC),
                 ((PUBLIC, "unknown"), "127.0.0.1"), ((PUBLIC, "", PUBLIC_TOO), PUBLIC_TOO),
-                ((PUBLIC_TOO, "x" * 1500, PUBLIC), PUBLIC)):
+                ((PUBLIC_TOO, "x" * 1500, PUBLIC), PUBLIC), (("x" * 1018, PUBLIC), PUBLIC)):
             with self.subTest(lines=lines):
                 with RawSocket(self.index) as connection:
                     connection.send(request_bytes("POST", "/register", {}, headers=[

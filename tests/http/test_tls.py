@@ -170,8 +170,12 @@ class TestRsa(TlsCase):
     def test_rsa_certificate_is_served_with_forward_secrecy(self):
         done = self.s_client("-tls1_2")
         self.assertIn(b"ECDHE-RSA-AES256-GCM-SHA384", done.stdout)
-        refused = self.s_client("-tls1_2", "-cipher", "AES256-GCM-SHA384")
-        self.assertNotEqual(refused.returncode, 0)
+        for cipher in ("AES256-GCM-SHA384", "AES128-SHA", "ECDHE-RSA-AES128-SHA",
+                       "ECDHE-RSA-AES256-SHA384", "DHE-RSA-AES128-GCM-SHA256", "aNULL"):
+            with self.subTest(cipher=cipher):
+                refused = self.s_client("-tls1_2", "-cipher", cipher + ":@SECLEVEL=0")
+                self.assertNotEqual(refused.returncode, 0)
+                self.assertIn(b"Cipher is (NONE)", refused.stdout)
 
 
 class TestChanges(TlsCase):

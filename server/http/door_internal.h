@@ -1,0 +1,22 @@
+/* What door.c (a request from its first header to its end) and reply.c (what it is answered) share.
+ */
+#ifndef SIGNPOST_HTTP_DOOR_INTERNAL_H
+#define SIGNPOST_HTTP_DOOR_INTERNAL_H
+
+#include "http/door.h"
+
+struct http_door {
+    struct http_door_config config;
+    struct http_loop *loop;
+    struct waits *waits;
+    size_t pages_bytes;  /* put together in this pass */
+    size_t bodies_bytes; /* parsed in this pass, of large ones */
+    bool draining;
+};
+
+/* Gives the response that is there to libmicrohttpd; from inside its callback. */
+void reply_send(struct request *request);
+
+void reply_free_pieces(struct request *request);
+
+#endif
