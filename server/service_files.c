@@ -42,6 +42,9 @@ static void report_certificate(const struct options *options, const struct tls_f
     if (facts->expired)
         log_event(LOG_WARN, "certificate_expired", "file", options->tls_cert, "on", expires,
             "effect", "clients that check it refuse to connect", NULL);
+    else if (facts->early)
+        log_event(LOG_WARN, "certificate_early", "file", options->tls_cert, "effect",
+            "it is not valid yet: clients that check it refuse to connect", NULL);
     else
         log_event(LOG_INFO, "certificate", "file", options->tls_cert, "expires", expires, NULL);
     if (facts->exposed)

@@ -71,6 +71,7 @@ static int parse_chain(const gnutls_datum_t *text, struct identity *identity,
     count = (unsigned)code;
     ret_facts->expires_s = gnutls_x509_crt_get_expiration_time(certificates[0]);
     ret_facts->expired = ret_facts->expires_s < time(NULL);
+    ret_facts->early = gnutls_x509_crt_get_activation_time(certificates[0]) > time(NULL);
     code = gnutls_x509_crt_get_key_id(certificates[0], 0, ret_key_id, id_size);
     if (!code) {
         identity->chain_length = count;

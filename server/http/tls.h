@@ -30,6 +30,7 @@ struct tls_files {
 struct tls_facts {
     int64_t expires_s; /* of the server's own certificate, since 1970 */
     bool expired;
+    bool early;   /* it is not valid yet */
     bool exposed; /* everyone on this machine may read or write the key */
 };
 

@@ -329,7 +329,8 @@ static void test_listener_host_is_where_it_listens(void **state)
             hall_close(&hall);
         }
         if (!as_expected)
-            fail_msg("wrong addresses where the host is %s", cases[i].host ? cases[i].host : "none");
+            fail_msg(
+                "wrong addresses where the host is %s", cases[i].host ? cases[i].host : "none");
     }
 }
 

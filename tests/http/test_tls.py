@@ -320,6 +320,16 @@ class TestStart(unittest.TestCase):
             ["faketime", "2020-01-01", "openssl", "req", "-x509", "-key", self.one.key, "-out",
              expired, "-days", "10", "-subj", "/CN=old"], capture_output=True, check=True)
         self.assertIn("warn certificate_expired", self.check(expired, self.one.key, 0))
+        early = os.path.join(self.folder, "early.pem")
+        subprocess.run(
+            ["faketime", "2090-01-01", "openssl", "req", "-x509", "-key", self.one.key, "-out",
+             early, "-days", "10", "-subj", "/CN=new"], capture_output=True, check=True)
+        self.assertIn("warn certificate_early", self.check(early, self.one.key, 0))
+
+    def test_pipe_that_nobody_writes_to_is_not_waited_for(self):
+        pipe = os.path.join(self.folder, "pipe")
+        os.mkfifo(pipe)
+        self.assertIn("no certificate in PEM", self.check(pipe, self.one.key))
 
     def test_key_that_everyone_may_read_is_told(self):
         os.chmod(self.one.key, 0o644)

@@ -43,7 +43,7 @@ struct fixture {
     struct index_config config; /* to change it: set a member, then fixture_restart() */
     struct index *index; /* NULL once a test has closed it: then fixture_restart() opens another */
     uint8_t withdrawn[STORE_HASH_SIZE]; /* of a join key that admits no more; zeros: no one's */
-    size_t losses;       /* batches that the store has lost */
+    size_t losses;                      /* batches that the store has lost */
     void (*lost)(void *user);
     void *lost_user;
     struct watch *watches; /* every poll of the test, freed with the fixture */
