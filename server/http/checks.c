@@ -35,28 +35,46 @@ static int header_times(struct request *request, const char *name)
     return count.times;
 }
 
-static int read_key(struct request *request, const char *value, struct fault *ret_fault)
+static int fault_unknown_key(struct fault *ret_fault)
 {
-    const struct keys *keys = request_keys(request);
-    struct caller *caller = &request->caller;
-    struct key *key = NULL;
+    return fault_set(ret_fault, ERROR_BAD_KEY,
+        "this index knows no such join key: it was mistyped or withdrawn; ask the operator for "
+        "one");
+}
 
-    if (!keys)
-        return fault_set(ret_fault, ERROR_BAD_KEY,
-            "this index knows no such join key; it is open, so leave the key out");
-    if (token_is_well_formed(value + strlen(KEY_PREFIX))) {
-        token_hash(value, strlen(value), caller->hash);
-        key = keys_find(keys, caller->hash);
-    }
+/* Of the key whose hash is the caller's. */
+static int find_key(struct request *request, struct fault *ret_fault)
+{
+    struct caller *caller = &request->caller;
+    struct key *key = keys_find(request_keys(request), caller->hash);
+
     if (!key)
-        return fault_set(ret_fault, ERROR_BAD_KEY,
-            "this index knows no such join key: it was mistyped or withdrawn; ask the operator for "
-            "one");
+        return fault_unknown_key(ret_fault);
     caller->kind = CREDENTIAL_KEY;
     caller->key_operator = key->is_operator;
     strcpy(caller->key_network, key->network);
     request->bucket = &key->bucket;
     return 0;
+}
+
+static int read_key(struct request *request, const char *value, struct fault *ret_fault)
+{
+    if (!request_keys(request))
+        return fault_set(ret_fault, ERROR_BAD_KEY,
+            "this index knows no such join key; it is open, so leave the key out");
+    if (!token_is_well_formed(value + strlen(KEY_PREFIX)))
+        return fault_unknown_key(ret_fault);
+    token_hash(value, strlen(value), request->caller.hash);
+    return find_key(request, ret_fault);
+}
+
+int checks_key(struct request *request, struct fault *ret_fault)
+{
+    if (request->caller.kind != CREDENTIAL_KEY)
+        return 0;
+    int error = find_key(request, ret_fault);
+    request->bucket = NULL;
+    return error;
 }
 
 /* Blanks behind a value are none of it (RFC 9110, 5.5); libmicrohttpd leaves them there. What is

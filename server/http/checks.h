@@ -14,6 +14,10 @@ int checks_size(struct request *request, struct fault *ret_fault);
 int checks_run(
     struct request *request, const char *path, const char *method, struct fault *ret_fault);
 
+/* Once more before a request is run, since the keys may have changed while its body came: does the
+ * join key that it bears still admit? ERROR_BAD_KEY where not. */
+int checks_key(struct request *request, struct fault *ret_fault);
+
 /* May the body of a refused request be read and dropped first, so that the client sees the reply?
  * Not where its length is not known, it is too long, or the client waits to be asked for it. */
 bool checks_can_drain(struct request *request);

@@ -155,12 +155,14 @@ static enum MHD_Result begin(
     if (!request->connection)
         return MHD_NO;
     http_connection_enter(request->connection, HTTP_BODY);
-    if (checks_size(request, &fault)) {
-        by_hand_answer(request->mhd, &fault);
+    int misled = find_caller(request, &misleading);
+    int limited = check_rate(request, &fault);
+    if (checks_size(request, limited ? &misleading : &fault)) {
+        if (!limited)
+            by_hand_answer(request->mhd, &fault);
         return MHD_NO;
     }
-    int misled = find_caller(request, &misleading);
-    if (!check_rate(request, &fault)) {
+    if (!limited) {
         if (!misled && !policy_check_host(policy, request->mhd, &fault) &&
             !checks_run(request, path, method, &fault) && !check_credential_rate(request, &fault))
             return MHD_YES;
@@ -207,11 +209,15 @@ static void free_question(struct request *request)
 
 static void run(struct request *request, const char *path, const char *method)
 {
+    struct fault fault;
+
     http_connection_enter(request->connection, HTTP_RUNNING);
     if (request->refusal)
         request_fail(request, request->refusal);
     else if (!strcmp(method, MHD_HTTP_METHOD_OPTIONS))
         preflight(request, path);
+    else if (checks_key(request, &fault))
+        request_fail(request, &fault);
     else
         request->route->handle(request);
     /* It may wait for long, for a commit or for who reads slowly, and parsed JSON is large. */

@@ -19,8 +19,9 @@
 #define PUMP_MS 50         /* and how long they may take: new connections wait meanwhile */
 #define PUMP_AGAIN_MS 1000 /* the longest sleep while a connection has a deadline */
 #define TURNED_AWAY_RETRY_S 5
-#define RETRY_JITTER_S 3    /* a Retry-After is longer than needed by less than that */
-#define CONNECTION_SLACK 64 /* our own limit must be met before libmicrohttpd's */
+#define RETRY_JITTER_S 3      /* a Retry-After is longer than needed by less than that */
+#define HOLDERS_LOOKED_AT 256 /* connections, for one that holds something */
+#define CONNECTION_SLACK 64   /* our own limit must be met before libmicrohttpd's */
 
 /* libmicrohttpd has a daemon for each. */
 enum scheme { SCHEME_HTTP, SCHEME_HTTPS, SCHEMES };
@@ -162,6 +163,10 @@ static void on_connection(void *user, struct MHD_Connection *mhd, void **socket_
 {
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         *socket_context = connection_new(user, mhd);
+        /* Without one it has no deadline, and cannot be refused here. */
+        if (!*socket_context)
+            shutdown(MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+                SHUT_RDWR);
     } else if (*socket_context) {
         connection_free(*socket_context);
         *socket_context = NULL;
@@ -185,11 +190,21 @@ static void cut_late(struct http_loop *loop)
     }
 }
 
+/* The oldest that holds something, as far as one looks. */
+static struct http_connection *oldest_holder(const struct phase_list *list)
+{
+    struct http_connection *at = list->first;
+
+    for (int i = 0; at && !at->held_bytes && i < HOLDERS_LOOKED_AT; i++)
+        at = at->next;
+    return at;
+}
+
 /* The one that has been sending its body or taking its reply for the longest, or NULL. */
 static struct http_connection *slowest(const struct http_loop *loop)
 {
-    struct http_connection *body = loop->phases[HTTP_BODY].first;
-    struct http_connection *reply = loop->phases[HTTP_REPLY].first;
+    struct http_connection *body = oldest_holder(&loop->phases[HTTP_BODY]);
+    struct http_connection *reply = oldest_holder(&loop->phases[HTTP_REPLY]);
 
     if (!body || !reply)
         return body ? body : reply;
@@ -281,7 +296,7 @@ void http_loop_pump(struct http_loop *loop)
     loop->pumping = true;
     keep_house(loop);
     int64_t end_ms = now_ms(loop) + PUMP_MS;
-    for (int turn = 0; more && turn < PUMP_TURNS && now_ms(loop) < end_ms; turn++) {
+    for (int turn = 0; more && turn < PUMP_TURNS && (!turn || now_ms(loop) < end_ms); turn++) {
         loop->triggered = false;
         load_begin_pass(&loop->load, now_ms(loop));
         for (int scheme = 0; scheme < SCHEMES; scheme++)

@@ -109,6 +109,20 @@ static char *forwarded_for(char *element)
     return NULL;
 }
 
+/* A comma or a semicolon inside of quotes is none that parts anything. Whoever reads from the right
+ * cannot be sure of it, so an element that may have been cut there is not read at all. */
+static bool is_cut_by_quotes(const char *element)
+{
+    bool open = false;
+
+    for (; *element; element++) {
+        if (*element == '\\' || (open && *element == ';'))
+            return true;
+        open ^= *element == '"';
+    }
+    return open;
+}
+
 enum found { FOUND_NOTHING, FOUND_CLIENT };
 
 /* Who came to the nearest proxy that is trusted, by one of the headers. From the right: each
@@ -127,6 +141,8 @@ static enum found follow(const struct http_policy *policy, struct MHD_Connection
         uint16_t next_port;
         char *comma = strrchr(forwarded.text, ',');
         char *element = trim(comma ? comma + 1 : forwarded.text);
+        if (standard && is_cut_by_quotes(element))
+            return FOUND_CLIENT;
         if (standard)
             element = forwarded_for(element);
         if (!element || !parse_node(element, &next, &next_port))

@@ -16,7 +16,7 @@
 #define KEY_ID_SIZE 64 /* room for what GnuTLS calls the id of a public key: a hash of it */
 
 /* So long after a reload no handshake that began before it can be under way. */
-#define RETIRED_MS (LIMIT_TIMEOUT_MAX_S * 1000LL)
+#define RETIRED_MS ((LIMIT_TIMEOUT_MAX_S + 60) * 1000LL)
 
 /* A certificate with those that it is signed by, and its key. */
 struct identity {

@@ -151,6 +151,10 @@ static int find_or_add_lease(struct index *index, const struct caller *caller,
     if (own)
         return fault_set(ret_fault, ERROR_TOKEN_IN_USE,
             "the token is that of node %s: one token, one node", own->id);
+    if (!index->config.open && caller->kind != CREDENTIAL_KEY)
+        return fault_set(ret_fault, ERROR_NO_CREDENTIAL,
+            "a node token is proof of its own node: for another one send a join key in "
+            "Authorization: Bearer, and its token in the body");
     error = check_room(index, caller, network, ret_fault);
     if (error)
         return error;
