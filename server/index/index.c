@@ -210,6 +210,7 @@ void index_close(struct index *index)
     table_free(&index->tokens);
     table_free(&index->retries);
     heap_free(&index->timers);
+    heap_free(&index->waits);
     index->store->lost = NULL;
     free(index);
 }
@@ -219,7 +220,9 @@ size_t index_node_count(const struct index *index)
     return index->lease_count;
 }
 
-int64_t index_next_due_ms(const struct index *index)
+/* When the store is next to be used without anyone asking: leases and messages end, it is read
+ * again. */
+static int64_t store_due_ms(const struct index *index)
 {
     const struct heap_node *first = heap_first(&index->timers);
 
@@ -232,21 +235,44 @@ int64_t index_next_due_ms(const struct index *index)
     return first->due_ms > index->refuse_until_ms ? first->due_ms : index->refuse_until_ms;
 }
 
+int64_t index_next_due_ms(const struct index *index)
+{
+    const struct heap_node *wait = heap_first(&index->waits);
+    int64_t due_ms = store_due_ms(index);
+
+    return wait && wait->due_ms < due_ms ? wait->due_ms : due_ms;
+}
+
+static bool fire_first(struct index *index, struct heap *heap)
+{
+    struct heap_node *first = heap_first(heap);
+
+    if (!first || first->due_ms > index_now_ms(index))
+        return false;
+    struct timer *timer = container_of(first, struct timer, due);
+    heap_set(heap, &timer->due, INT64_MAX);
+    timer->fire(index, timer);
+    return true;
+}
+
+static bool may_use_store(const struct index *index)
+{
+    return index->loaded && index->refuse_until_ms <= index_now_ms(index);
+}
+
 void index_tick(struct index *index)
 {
-    int64_t now_ms = index_now_ms(index);
-
-    if (!index->loaded && index->reload_ms <= now_ms)
+    if (!index->loaded && index->reload_ms <= index_now_ms(index))
         index_lost(index);
-    if (index->loaded && index->evicting && index->refuse_until_ms <= now_ms)
+    if (may_use_store(index) && index->evicting)
         leases_evict(index);
-    for (int i = 0; index->loaded && i < LIMIT_EXPIRE_BATCH && index_next_due_ms(index) <= now_ms;
-         i++) {
-        struct heap_node *first = heap_first(&index->timers);
-        struct timer *timer = container_of(first, struct timer, due);
-        timer_set(index, timer, INT64_MAX);
-        timer->fire(index, timer);
-    }
+    for (int i = 0; i < LIMIT_EXPIRE_BATCH && may_use_store(index); i++)
+        if (!fire_first(index, &index->timers))
+            break;
+    /* Whoever waits is answered in time, whatever the store does. */
+    for (int i = 0; i < LIMIT_EXPIRE_BATCH; i++)
+        if (!fire_first(index, &index->waits))
+            break;
 }
 
 void index_evict(struct index *index)
@@ -278,7 +304,16 @@ void index_watch_store(struct index *index)
 
 void index_credit(struct index *index, int64_t stalled_ms)
 {
+    int64_t now_ms = index_now_ms(index);
+
+    /* While the store cannot be read all of the time is credited, by load.c, and none of it twice.
+     */
+    if (index->unread_ms != INT64_MAX)
+        return;
+    if (stalled_ms > now_ms - index->credited_to_ms)
+        stalled_ms = now_ms - index->credited_to_ms;
     index->credit_ms += stalled_ms;
+    index->credited_to_ms = now_ms;
 }
 
 struct readiness {

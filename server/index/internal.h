@@ -105,7 +105,8 @@ struct box {
 struct index {
     struct index_config config;
     struct store *store;
-    struct heap timers;
+    struct heap timers;      /* of what ends, for which the store is written */
+    struct heap waits;       /* of parked polls, which end also while the store cannot be used */
     struct table networks;   /* by name */
     struct table leases;     /* by network and id */
     struct table tokens;     /* leases by token hash */
@@ -122,10 +123,12 @@ struct index {
     int64_t wall_offset_ms;  /* store time = monotonic time + this */
     int64_t refuse_until_ms; /* after a loss no write is tried before */
     int64_t credit_ms;       /* how long leases stood still: their clock is behind by that */
+    int64_t credited_to_ms;  /* what was before is no longer credited */
     int64_t unread_ms;       /* since when the store has not been read back; INT64_MAX: it has */
     uint64_t random;
     struct link parked; /* every parked poll */
-    int64_t reload_ms;  /* when to try again after the store could not be read back */
+    int64_t reload_began_ms;
+    int64_t reload_ms; /* when to try again after the store could not be read back */
     bool loaded;
     bool released;
 };

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RELOAD_SHARE 10 /* a store that cannot be read is tried again for a tenth of the time */
+#define RELOAD_PAUSE_MAX_MS 60000
+
 /* Rows refer to each other by number; these tables live only while a load runs. */
 struct loading {
     struct index *index;
@@ -229,6 +232,7 @@ static void load_done(int error, void *user)
         sweep_unseen(index);
         index->loaded = true;
         index_evict(index);
+        polls_answer_after_commit(index);
     } else {
         const char *trouble = index->store->f->trouble(index->store);
         fault_set(&fault, error, "the store could not be read%s%s", trouble ? ": " : "",
@@ -273,24 +277,46 @@ void index_load(struct index *index, index_done done, void *user)
     index->store->f->load(index->store, &loader, load_done, loading);
 }
 
+/* No sign of life was taken since the store could not be read. */
+static void credit_unread(struct index *index)
+{
+    int64_t now_ms = index_now_ms(index);
+
+    index->credit_ms += now_ms - index->unread_ms;
+    index->credited_to_ms = index->unread_ms = now_ms;
+}
+
 static void reloaded(const struct fault *fault, void *user)
 {
     struct index *index = user;
 
-    index->reload_ms = fault ? index->refuse_until_ms : INT64_MAX;
-    if (fault)
+    int64_t now_ms = index_now_ms(index), took_ms = now_ms - index->reload_began_ms;
+
+    credit_unread(index);
+    index->refuse_until_ms = now_ms + LOSS_PAUSE_MS;
+    if (!fault) {
+        index->unread_ms = INT64_MAX;
         return;
-    /* No sign of life was taken meanwhile. */
-    index_credit(index, index_now_ms(index) - index->unread_ms);
-    index->unread_ms = INT64_MAX;
+    }
+    /* Looking through a large file takes long, and nobody is served meanwhile. */
+    int64_t pause_ms = took_ms * RELOAD_SHARE;
+    if (pause_ms < LOSS_PAUSE_MS)
+        pause_ms = LOSS_PAUSE_MS;
+    index->reload_ms = now_ms + (pause_ms < RELOAD_PAUSE_MAX_MS ? pause_ms : RELOAD_PAUSE_MAX_MS);
 }
 
 void index_lost(void *user)
 {
     struct index *index = user;
 
-    index->refuse_until_ms = index_now_ms(index) + LOSS_PAUSE_MS;
-    if (index->unread_ms == INT64_MAX)
-        index->unread_ms = index_now_ms(index);
+    int64_t now_ms = index_now_ms(index);
+
+    /* Before the load: a lease that it brings runs from now on. */
+    if (index->unread_ms != INT64_MAX)
+        credit_unread(index);
+    index->unread_ms = now_ms;
+    index->reload_began_ms = now_ms;
+    index->reload_ms = INT64_MAX;
+    index->refuse_until_ms = now_ms + LOSS_PAUSE_MS;
     index_load(index, reloaded, index);
 }

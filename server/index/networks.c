@@ -35,6 +35,10 @@ int network_resolve(struct index *index, const struct caller *caller, const char
         own = lease->network->name;
     } else if (caller->kind == CREDENTIAL_KEY) {
         own = caller->key_network;
+        if (!index->config.open &&
+            !index->config.admits(caller->hash, own, index->config.admits_user))
+            return fault_set(ret_fault, ERROR_BAD_KEY,
+                "the join key was withdrawn: ask the operator for another one");
     } else if (!index->config.open) {
         return fault_set(ret_fault, ERROR_NO_CREDENTIAL,
             "this index has join keys: send one, or a node token, in Authorization: Bearer");

@@ -5,6 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of a poll that is parked: its timer stands in the heap, so that this cannot fail. */
+static void poll_set_timer(struct poll *poll, int64_t due_ms)
+{
+    heap_set(&poll->index->waits, &poll->timer.due, due_ms);
+}
+
 static bool is_parked(const struct poll *poll)
 {
     return poll->parked.next;
@@ -16,7 +22,7 @@ void poll_unpark(struct poll *poll)
         return;
     link_remove(&poll->parked);
     link_remove(&poll->watching);
-    timer_stop(poll->index, &poll->timer);
+    heap_remove(&poll->index->waits, &poll->timer.due);
     if (poll->lease && poll->lease->reader == poll)
         poll->lease->reader = NULL;
 }
@@ -138,6 +144,14 @@ static void poll_read_in_turn(struct poll *poll)
     }
 }
 
+/* Of a poll that is parked. */
+static void poll_fail(struct poll *poll, int error)
+{
+    poll->error = error;
+    poll_unpark(poll);
+    poll_answer(poll);
+}
+
 /* --- waiting --------------------------------------------------------------------------------- */
 
 static void poll_fire(struct index *index, struct timer *timer)
@@ -146,10 +160,18 @@ static void poll_fire(struct index *index, struct timer *timer)
 
     if (poll->postponed)
         return;
+    if (!index->loaded) {
+        /* There is nothing that could be said for sure. */
+        if (poll->deadline_ms <= index_now_ms(index))
+            poll_fail(poll, ERROR_STORE_FAILED);
+        else
+            poll_set_timer(poll, poll->deadline_ms);
+        return;
+    }
     if (poll_has_news(poll) || poll->deadline_ms <= index_now_ms(index))
         poll_read_in_turn(poll);
     else
-        timer_set(index, timer, poll->deadline_ms);
+        poll_set_timer(poll, poll->deadline_ms);
 }
 
 /* Puts it where changes in its list find it; what it may not hear of yet, it hears by its timer. */
@@ -159,7 +181,7 @@ static void poll_watch(struct poll *poll)
         return;
     link_add(&poll->network->polls, &poll->watching);
     if (list_is_news(poll) && poll->not_before_ms < poll->timer.due.due_ms)
-        timer_set(poll->index, &poll->timer, poll->not_before_ms);
+        poll_set_timer(poll, poll->not_before_ms);
 }
 
 static int poll_enter(struct poll *poll)
@@ -167,7 +189,7 @@ static int poll_enter(struct poll *poll)
     struct index *index = poll->index;
 
     poll->timer.fire = poll_fire;
-    int error = timer_start(index, &poll->timer);
+    int error = heap_set(&index->waits, &poll->timer.due, INT64_MAX);
     if (error)
         return error;
     link_add(&index->parked, &poll->parked);
@@ -182,7 +204,7 @@ static int poll_park(struct poll *poll)
 
     if (error)
         return error;
-    timer_set(poll->index, &poll->timer, poll->deadline_ms);
+    poll_set_timer(poll, poll->deadline_ms);
     poll_watch(poll);
     return 0;
 }
@@ -193,7 +215,7 @@ static void after_commit(int error, void *user)
 
     index->wake_waits = false;
     struct poll *poll;
-    while ((poll = next_woken(index)) && has_room(index)) {
+    while (index->loaded && (poll = next_woken(index)) && has_room(index)) {
         link_remove(&poll->watching);
         poll->woken = false;
         poll->expected = 0;
@@ -215,7 +237,7 @@ void poll_wake_network(struct index *index, struct network *network)
         if (poll->not_before_ms <= now_ms)
             poll_wake(poll);
         else if (poll->not_before_ms < poll->timer.due.due_ms)
-            timer_set(index, &poll->timer, poll->not_before_ms);
+            poll_set_timer(poll, poll->not_before_ms);
     }
 }
 
@@ -232,7 +254,8 @@ bool poll_wake_reader(struct index *index, struct lease *lease)
 
 void polls_answer_after_commit(struct index *index)
 {
-    if (index->wake_waits || !next_woken(index))
+    /* What memory has may not be true before the store was read back. */
+    if (!index->loaded || index->wake_waits || !next_woken(index))
         return;
     index->wake_waits = true;
     index->store->f->barrier(index->store, after_commit, index);
@@ -292,9 +315,7 @@ void polls_fail(struct index *index)
 {
     while (!link_empty(&index->parked)) {
         struct poll *poll = container_of(index->parked.next, struct poll, parked);
-        poll->error = ERROR_STORE_FAILED;
-        poll_unpark(poll);
-        poll_answer(poll);
+        poll_fail(poll, ERROR_STORE_FAILED);
     }
 }
 

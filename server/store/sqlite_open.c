@@ -196,6 +196,12 @@ static void sqlite_free(struct store_sqlite *sqlite)
     free(sqlite);
 }
 
+/* Has someone else had a hand in the database itself, or may have had? */
+static bool is_theirs(const struct store_sqlite *sqlite)
+{
+    return sqlite->change == SQLITE_UNCHANGED || sqlite->change >= SQLITE_TOUCHED;
+}
+
 /* SQLite notices damage only where it comes across it; nothing is written before it was looked for.
  */
 static int sqlite_check(struct store_sqlite *sqlite, struct fault *ret_fault)
@@ -203,8 +209,11 @@ static int sqlite_check(struct store_sqlite *sqlite, struct fault *ret_fault)
     sqlite3_stmt *statement = NULL;
     const char *says = NULL;
 
-    if (sqlite3_prepare_v2(sqlite->db, "PRAGMA quick_check(1)", -1, &statement, NULL) ==
-            SQLITE_OK &&
+    /* Our log may lie over a copy of another time that was written in the place of the database:
+     * then its indexes do not agree with its tables. */
+    const char *check =
+        sqlite->change == SQLITE_TOUCHED ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)";
+    if (sqlite3_prepare_v2(sqlite->db, check, -1, &statement, NULL) == SQLITE_OK &&
         sqlite3_step(statement) == SQLITE_ROW)
         says = (const char *)sqlite3_column_text(statement, 0);
     int error = says ? 0 : schema_fault(sqlite->db, sqlite->path, ret_fault);
@@ -227,7 +236,7 @@ static int sqlite_establish(struct store_sqlite *sqlite, struct fault *ret_fault
         sqlite->base.offset_ms = sqlite_lock_offset_ms(&sqlite->lock);
     sqlite->lock.offset_ms = sqlite->base.offset_ms;
     if ((error = sqlite_connect(sqlite, ret_fault)) ||
-        (sqlite->broken && (error = sqlite_check(sqlite, ret_fault))) ||
+        (sqlite->broken && is_theirs(sqlite) && (error = sqlite_check(sqlite, ret_fault))) ||
         (error = schema_bring_up(sqlite->db, &schema_current, sqlite->path, ret_fault)))
         return error;
     for (size_t i = 0; i < sizeof pragmas / sizeof *pragmas; i++) {
@@ -293,6 +302,10 @@ static int sqlite_let_go(struct store_sqlite *sqlite)
 
     if (!sqlite->db)
         return 0;
+    /* One that was away for a moment is the same still, and its log is what was acknowledged. */
+    if (change <= SQLITE_BESIDE_GONE &&
+        (sqlite->change == SQLITE_GONE || sqlite->change == SQLITE_REPLACED))
+        sqlite->change = SQLITE_BESIDE_GONE;
     if (change > sqlite->change)
         sqlite->change = change;
     if (sqlite->change == SQLITE_LOCK_GONE || sqlite->change == SQLITE_BESIDE_GONE) {
@@ -331,9 +344,8 @@ static void sqlite_note_refusal(struct store_sqlite *sqlite, const struct fault 
 int sqlite_reopen(struct store_sqlite *sqlite)
 {
     struct fault fault;
-    bool theirs = sqlite->change == SQLITE_UNCHANGED || sqlite->change >= SQLITE_TOUCHED;
 
-    if (sqlite->rests || (theirs && sqlite_watch_is_fresh(&sqlite->watch))) {
+    if (sqlite->rests || (is_theirs(sqlite) && sqlite_watch_is_fresh(&sqlite->watch))) {
         sqlite->rests = false;
         return ERROR_STORE_FAILED;
     }

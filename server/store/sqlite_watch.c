@@ -58,8 +58,9 @@ enum sqlite_change sqlite_watch_look(struct sqlite_watch *watch, enum sqlite_wri
 
     if (!watch->seen[SQLITE_DB].inode)
         return SQLITE_UNCHANGED; /* not started yet */
+    /* What cannot be looked at just now is not gone for that. */
     if (stat(watch->names[SQLITE_DB], &db))
-        return SQLITE_GONE;
+        return errno == ENOENT || errno == ENOTDIR ? SQLITE_GONE : SQLITE_UNCHANGED;
     if (!is_same(watch, SQLITE_DB, &db))
         return SQLITE_REPLACED;
     if (db.st_size < watch->size)

@@ -188,6 +188,20 @@ class TestRefusing(FaultCase):
     def test_io_errors_while_running_recover(self):
         self.assertRecovers("disk with I/O errors", errno.EIO)
 
+    def test_polls_end_in_time_while_writes_fail(self):
+        cursor = self.list()["cursor"]
+        before = self.park_list(cursor, wait=4)
+        self.disk.set(error=errno.EIO)
+        self.assertRefusedForNow(self.one.write(self.two, id="refused", ttl=600))
+        self.waits_for_trouble("cannot be written")
+        during = self.park_list(cursor, wait=3)
+        for poll in (before, during):
+            reply = poll.reply()
+            self.assertEqual((reply.status, reply["nodes"]), (200, []), reply)
+        self.assertEqual(self.readiness().status, 503)
+        self.disk.set(error=0)
+        self.waits_until_ready()
+
     def test_stop_on_a_disk_that_refuses_still_ends(self):
         self.disk.set(error=errno.EIO)
         self.assertEqual(self.index.stop(), 0)

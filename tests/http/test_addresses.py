@@ -115,7 +115,10 @@ class TestForwarded(AddressCase):
                 (True, f'FOR="{PUBLIC}:4711"', PUBLIC, 4711),
                 (True, f'for="[{PUBLIC_6}]"', PUBLIC_6, 0),
                 (True, f"by=127.0.0.1; proto=http ;for={PUBLIC}", PUBLIC, 0),
-                (True, f'for={PUBLIC};by="_x,y"', "127.0.0.1", 0)):
+                (True, f'for={PUBLIC};by="_x,y"', "127.0.0.1", 0),
+                (True, f'for={PUBLIC};host="a,for=6.6.6.6;x"', "127.0.0.1", 0),
+                (True, f'for={PUBLIC};host="a;for=6.6.6.6"', "127.0.0.1", 0),
+                (True, f'for={PUBLIC};host="a\\",for=6.6.6.6"', "127.0.0.1", 0)):
             with self.subTest(text=text):
                 name = "Forwarded" if standard else "X-Forwarded-For"
                 reply = self.client.post("/register", {"network": self.network},

@@ -1,8 +1,10 @@
 """Join keys: who is let in, what of other networks can be seen (nothing), and keys that change
 while the index runs."""
 
+import json
 import os
 import secrets
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -103,6 +105,16 @@ class TestWhoIsLetIn(KeysCase):
         self.assertProblem(self.client.post("/register", {"id": "a"}, token=token),
                            401, "no_credential")
         self.assertProblem(self.client.get("/list", token=token), 404, "unknown_node")
+
+    def test_token_of_a_node_admits_no_other_node(self):
+        node = self.joins("blue", "a")
+        for members in ({"id": "b"}, {"id": "b", "token": secrets.token_urlsafe(32)}, {},
+                        {"token": secrets.token_urlsafe(32)}):
+            reply = node.post("/register", members)
+            if reply.status != 200:  # without an id it is the same node that comes back
+                self.assertProblem(reply, *((409, "token_in_use") if members == {"id": "b"}
+                                            else (401, "no_credential")))
+        self.assertEqual(self.ids("blue"), ["a"])
 
     def test_only_an_operator_removes_the_node_of_another(self):
         node = self.joins("blue", "a")
@@ -228,6 +240,42 @@ class TestTurn(KeysCase):
 
 
 class TestKeysThatChange(KeysCase):
+    def half(self, method, target, body, key):
+        """A request whose last byte is not there yet."""
+        content = json.dumps(body).encode()
+        connection = socket.create_connection((self.index.host, self.index.port))
+        self.addCleanup(connection.close)
+        connection.settimeout(20)
+        connection.sendall(
+            f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            f"Authorization: Bearer {self.keys[key]}\r\nContent-Length: {len(content)}\r\n\r\n"
+            .encode() + content[:-1])
+        return connection, content[-1:]
+
+    def test_key_that_goes_while_a_body_comes_admits_no_more(self):
+        self.joins("red", "there")
+        self.keys.add("leaked", "blue")
+        self.keys.add("leaked-operator", "red", operator=True)
+        reload(self.index)
+        halves = [self.half("POST", "/register", {"id": "late"}, "leaked"),
+                  self.half("DELETE", "/nodes/there", {}, "leaked-operator"),
+                  self.half("POST", "/events", {}, "leaked")]
+        self.settle()
+        self.keys.remove("leaked")
+        self.keys.remove("leaked-operator")
+        reload(self.index)
+        self.settle()
+        for connection, rest in halves:
+            connection.sendall(rest)
+            reply = b""
+            while b"\r\n\r\n" not in reply or b"bad_key" not in reply:
+                piece = connection.recv(4096)
+                self.assertTrue(piece, reply)
+                reply += piece
+            self.assertIn(b"HTTP/1.1 401", reply)
+        self.assertEqual(self.ids("blue"), [])
+        self.assertEqual(self.ids("red"), ["there"])
+
     def test_key_that_is_added_admits_from_then_on(self):
         key = self.keys.add("new", "green")
         self.assertProblem(self.client.get("/list", token=key), 401, "bad_key")

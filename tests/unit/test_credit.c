@@ -98,6 +98,26 @@ static void test_time_without_a_store_is_credited(void **state)
     assert_false(fixture_has_node(fixture, "a"));
 }
 
+/* The process stands still inside of an outage: the time counts for both, and is credited once. */
+static void test_time_is_credited_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct caller caller = fixture_node(2);
+    struct register_request request = {.id = "b", .listed = true};
+    fixture_join_for(fixture, "a", 1, TTL_S);
+    store_memory_fail_next_flush(fixture->store);
+    store_memory_fail_next_load(fixture->store);
+    assert_fault(fixture_register(fixture, &caller, &request).fault, ERROR_STORE_FAILED);
+    fixture_jump(fixture, STALL_MS);
+    index_credit(fixture->index, STALL_MS);
+    fixture_settle(fixture);
+    index_credit(fixture->index, STALL_MS);
+    fixture_advance(fixture, TTL_S * 1000 - 100);
+    assert_true(fixture_has_node(fixture, "a"));
+    fixture_advance(fixture, 200);
+    assert_false(fixture_has_node(fixture, "a"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +126,7 @@ int main(void)
         FIXTURE_TEST(test_credit_does_not_lengthen_what_is_renewed_after_it),
         FIXTURE_TEST(test_credit_adds_up),
         FIXTURE_TEST(test_time_without_a_store_is_credited),
+        FIXTURE_TEST(test_time_is_credited_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

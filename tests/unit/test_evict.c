@@ -170,6 +170,46 @@ static void test_evict_goes_on_after_a_loss(void **state)
     assert_int_equal(index_node_count(fixture->index), 0);
 }
 
+static void test_evict_of_many_ends_nothing_before_its_time(void **state)
+{
+    struct fixture *fixture = *state;
+    struct caller member = fixture_keyed(HERE, "blue", false);
+    struct caller operator= fixture_keyed(HERE, "blue", true);
+    struct caller sender = fixture_owner(HERE, 5001);
+
+    join(fixture, &operator, "to", 5000);
+    join(fixture, &operator, "from", 5001);
+    struct send_request message = {
+        .to = "to", .id = "m", .type = "x", .body = "1", .body_size = 1, .ttl_s = 60};
+    assert_fault(fixture_send(fixture, &sender, &message).fault, 0);
+    for (unsigned i = 0; i < 3 * LIMIT_EXPIRE_BATCH; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "n%u", i);
+        join(fixture, &member, id, i);
+    }
+    withdraw(fixture, &member);
+    fixture_settle(fixture);
+    assert_int_equal(index_node_count(fixture->index), 2);
+    struct poll_request read = poll_mail(0);
+    struct caller reader = fixture_owner(HERE, 5000);
+    assert_string_equal(watch_told(fixture_poll(fixture, &reader, &read)), "*m ");
+}
+
+static void test_withdrawn_key_does_nothing_more(void **state)
+{
+    struct fixture *fixture = *state;
+    struct caller member = fixture_keyed(HERE, "blue", false);
+    struct caller operator= fixture_keyed(HERE, "blue", true);
+    char token[FIXTURE_TOKEN_SIZE];
+    struct register_request request = {.id = "b", .token = fixture_token(2, token)};
+
+    join(fixture, &operator, "a", 1);
+    withdraw(fixture, &member);
+    fixture_settle(fixture);
+    assert_fault(fixture_register(fixture, &member, &request).fault, ERROR_BAD_KEY);
+    assert_fault(look(fixture, &member, "a").fault, ERROR_BAD_KEY);
+}
+
 static void test_evict_at_the_start_ends_whose_key_went_meanwhile(void **state)
 {
     struct fixture *fixture = *state;
@@ -234,6 +274,8 @@ int main(void)
         EVICT_TEST(test_evict_answers_the_polls_of_the_key),
         EVICT_TEST(test_evict_spares_who_has_come_back_by_another_key),
         EVICT_TEST(test_evict_goes_on_after_a_loss),
+        EVICT_TEST(test_evict_of_many_ends_nothing_before_its_time),
+        EVICT_TEST(test_withdrawn_key_does_nothing_more),
         EVICT_TEST(test_evict_at_the_start_ends_whose_key_went_meanwhile),
         EVICT_TEST(test_register_with_the_token_in_its_body_alone_comes_back),
         EVICT_TEST(test_network_has_its_share_of_nodes),
