@@ -131,8 +131,9 @@ static void sqlite_try_write(struct store_sqlite *sqlite, const char *stamp)
         return;
     sqlite->trying = true;
     if (!sqlite_run(sqlite, SQLITE_BEGIN_STATEMENT)) {
-        bool well =
-            sqlite_write_stamp(sqlite, stamp) && !sqlite_run(sqlite, SQLITE_COMMIT_STATEMENT);
+        /* Another stamp first: SQLite writes no page for what is the same. */
+        bool well = sqlite_write_stamp(sqlite, "") && sqlite_write_stamp(sqlite, stamp) &&
+                    !sqlite_run(sqlite, SQLITE_COMMIT_STATEMENT);
         if (!sqlite3_get_autocommit(sqlite->db))
             sqlite_run(sqlite, SQLITE_ROLLBACK_STATEMENT);
         enum sqlite_change change = sqlite_watch_look(&sqlite->watch, SQLITE_WE_WRITE);
