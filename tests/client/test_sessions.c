@@ -234,8 +234,10 @@ static void test_call_connects_and_closes(void **state)
     assert_ptr_equal(signpost_session_data(a->session), &data);
     assert_string_equal(signpost_session_peer(a->session), "b");
     assert_ptr_equal(signpost_session_client(a->session), a->client);
-    assert_string_equal(
-        a->states, "requesting waiting-ready creating-offer waiting-answer connecting connected ");
+    /* `ready` may come by the poll before the index's word on the knock that it answers. */
+    if (strcmp(a->states, "requesting creating-offer waiting-answer connecting connected ") != 0)
+        assert_string_equal(a->states,
+            "requesting waiting-ready creating-offer waiting-answer connecting connected ");
     assert_string_equal(
         b->states, "preparing ready offer-received answer-sent connecting connected ");
     assert_string_equal(a->told, "answer of b, 0\r\n {\"candidate\":\"b-0\"} end ");
