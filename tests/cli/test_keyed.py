@@ -7,7 +7,7 @@ import unittest
 
 from tests.cli.case import BINARY, CliCase, ENDS_S
 from tests.lib.certificate import Certificate
-from tests.lib.index import Index
+from tests.lib.index import Index, ROOT
 from tests.lib.keys import KeysFile, new_key, reload
 
 
@@ -98,8 +98,7 @@ class TestKeyed(CliCase):
 class TestReadme(CliCase):
     def test_lines_of_the_readme_make_a_keyed_index(self):
         """The first line of that section, as it stands there."""
-        with open(os.path.join(os.path.dirname(BINARY), "..", "README.md"),
-                  encoding="utf-8") as file:
+        with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
             line, = [line.strip() for line in file if "key new prod | tee" in line]
         script = line.replace("build/signpost ", BINARY + " ")
         subprocess.run(["bash", "-c", script + "; sleep 0.2"], cwd=self.folder, check=True,
