@@ -80,7 +80,7 @@ class TestFaults(PageCase):
         caller = self.meddling(
             "a", '(message, send) => message.type === "candidates" ? lost() : send()')
         self.assertEqual(self.hello(caller, "b"), "b heard hello of a")
-        self.assertEqual(caller.run("states.b"), CALLER)
+        self.assertIn(caller.run("states.b"), CALLER)
         self.assertNothingLeft(called, caller)
 
     def test_candidates_that_come_before_the_description(self):
@@ -108,7 +108,7 @@ class TestFaults(PageCase):
         called.run("here.onconnect = greet; return null;")
         caller = self.meddling("a", twice)
         self.assertEqual(self.hello(caller, "b"), "b heard hello of a")
-        self.assertEqual(caller.run("states.b"), CALLER)
+        self.assertIn(caller.run("states.b"), CALLER)
         self.assertEqual(called.run("states.a"), CALLED)
         self.assertNothingLeft(called, caller)
 

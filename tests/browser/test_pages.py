@@ -6,8 +6,9 @@ import unittest
 from tests.e2e.test_webrtc import Agent
 from tests.lib.pages import PageCase
 
-CALLER = ["requesting", "waiting-ready", "creating-offer", "waiting-answer", "connecting",
-          "connected"]
+OFFERING = ["creating-offer", "waiting-answer", "connecting", "connected"]
+# `ready` may come by the poll before the index's word on the knock that it answers.
+CALLER = [["requesting", "waiting-ready", *OFFERING], ["requesting", *OFFERING]]
 CALLED = ["preparing", "ready", "offer-received", "answer-sent", "connecting", "connected"]
 CROWD = 20
 CALLED_PAGES = 12
@@ -22,7 +23,7 @@ class TestPages(PageCase):
         self.assertEqual(caller.run(
             'const {channel} = await here.connect("b"); return say(channel, "hello")'),
             "b heard hello of a")
-        self.assertEqual(caller.run("states.b"), CALLER)
+        self.assertIn(caller.run("states.b"), CALLER)
         self.assertEqual(called.run("states.a"), CALLED)
         self.assertEqual(called.run("[...here.nodes.keys()]"), [])  # it only calls
         self.assertNothingLeft(caller, called)
