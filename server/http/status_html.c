@@ -29,6 +29,17 @@ static void write_text(struct text *out, const char *text)
     write_escaped(out, text, strlen(text));
 }
 
+/* With a comma between each three digits. */
+static void write_number(struct text *out, size_t number)
+{
+    if (number >= 1000) {
+        write_number(out, number / 1000);
+        text_printf(out, ",%03zu", number % 1000);
+    } else {
+        text_printf(out, "%zu", number);
+    }
+}
+
 /* The two largest units; the script of the page writes them alike. */
 static void write_duration(struct text *out, double seconds)
 {
@@ -119,7 +130,7 @@ void status_html_add_node(struct text *rows, const struct node_view *node, int64
     begin_cell(rows, "Lease left");
     write_duration(rows, node->expires_in_s);
     begin_cell(rows, "Mail");
-    text_printf(rows, "%zu", node->mail);
+    write_number(rows, node->mail);
     begin_cell(rows, "Meta");
     write_meta(rows, node->meta);
     text_puts(rows, "</td></tr>\n");
@@ -140,21 +151,24 @@ static void write_facts(struct text *out, const struct status_html *html)
 
 static void write_of(struct text *out, size_t count, size_t most)
 {
-    text_printf(out, "%zu", count);
-    if (most)
-        text_printf(out, " <small>of %zu</small>", most);
+    write_number(out, count);
+    if (!most)
+        return;
+    text_puts(out, "<small> of ");
+    write_number(out, most);
+    text_puts(out, "</small>");
 }
 
 static void write_nodes(struct text *out, const struct status_html *html)
 {
     if (html->status.counts)
-        text_printf(out, "%zu", html->status.nodes);
+        write_number(out, html->status.nodes);
 }
 
 static void write_networks(struct text *out, const struct status_html *html)
 {
     if (html->status.counts)
-        text_printf(out, "%zu", html->status.networks);
+        write_number(out, html->status.networks);
 }
 
 static void write_waiting(struct text *out, const struct status_html *html)
@@ -218,6 +232,11 @@ static void write_rows(struct text *out, const struct status_html *html)
         text_append(out, html->rows->bytes, html->rows->length);
 }
 
+static void write_empty(struct text *out, const struct status_html *html)
+{
+    text_puts(out, html->result->more ? "Nobody on this page." : "Nobody is here.");
+}
+
 static void write_next(struct text *out, const struct status_html *html)
 {
     struct text link = {0};
@@ -254,6 +273,7 @@ static const struct {
     {"memory", true, write_memory},
     {"version", true, write_version},
     {"rows", true, write_rows},
+    {"empty", true, write_empty},
     {"next", true, write_next},
 };
 
