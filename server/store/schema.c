@@ -78,6 +78,33 @@ static int schema_apply(
     return ERROR_STORE_FAILED;
 }
 
+static int schema_judge(const struct identity *identity, const struct schema *schema,
+    const char *path, struct fault *ret_fault)
+{
+    if (identity->application_id != SCHEMA_APPLICATION_ID || identity->version < 1)
+        return fault_set(ret_fault, ERROR_STORE_FAILED,
+            "%s is not a Signpost database; give another file with --db", path);
+    if (identity->version > schema->latest)
+        return fault_set(ret_fault, ERROR_STORE_FAILED,
+            "%s was written by a newer signpostd (schema %d, this one knows %d): upgrade "
+            "signpostd or give another file with --db",
+            path, identity->version, schema->latest);
+    return 0;
+}
+
+int schema_examine(sqlite3 *db, const struct schema *schema, const char *path, int *ret_version,
+    struct fault *ret_fault)
+{
+    struct identity identity;
+
+    if (!schema_identify(db, &identity))
+        return schema_fault(db, path, ret_fault);
+    int error = schema_judge(&identity, schema, path, ret_fault);
+    if (!error)
+        *ret_version = identity.version;
+    return error;
+}
+
 int schema_bring_up(
     sqlite3 *db, const struct schema *schema, const char *path, struct fault *ret_fault)
 {
@@ -89,18 +116,8 @@ int schema_bring_up(
         return schema_fault(db, path, ret_fault);
     if (!identity.application_id && !identity.version && !identity.objects)
         return schema_apply(db, schema->sql, 0, path, ret_fault);
-    if (identity.application_id != SCHEMA_APPLICATION_ID || identity.version < 1)
-        return fault_set(ret_fault, ERROR_STORE_FAILED,
-            "%s is not a Signpost database; give another file with --db", path);
-    if (identity.version > schema->latest)
-        return fault_set(ret_fault, ERROR_STORE_FAILED,
-            "%s was written by a newer signpostd (schema %d, this one knows %d): upgrade "
-            "signpostd or give another file with --db",
-            path, identity.version, schema->latest);
-    for (int version = identity.version; version < schema->latest; version++) {
-        int error = schema_apply(db, schema->steps[version - 1], version + 1, path, ret_fault);
-        if (error)
-            return error;
-    }
-    return 0;
+    int error = schema_judge(&identity, schema, path, ret_fault);
+    for (int version = identity.version; !error && version < schema->latest; version++)
+        error = schema_apply(db, schema->steps[version - 1], version + 1, path, ret_fault);
+    return error;
 }
