@@ -45,7 +45,9 @@ def make_install(target="install", **variables):
     """`make install` in an environment that the make around this test has left no trace in."""
     environment = {key: value for key, value in clean_environment().items()
                    if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
-    variables = {"BUILD": BUILD, "SAN": sanitizers(), **variables}
+    # By the name that it was built with: the dependencies of the objects say that name.
+    build = os.path.relpath(os.path.join(ROOT, BUILD), ROOT)
+    variables = {"BUILD": build, "SAN": sanitizers(), **variables}
     output_of("make", target, *(f"{key}={value}" for key, value in variables.items()),
               cwd=ROOT, env=environment)
 
