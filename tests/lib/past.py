@@ -98,8 +98,8 @@ def check(case, index):
         case.assertEqual(page.text.count(f'"body":{BODY}'), 2)
         for id in (SPENT, GIVEN, QUEUED):
             send(client, id)  # a retry, as the index knows
-        case.assertEqual(ask(client, "GET", "/mailbox/ada", "ada").json()["messages"],
-                         page["messages"])
+        page = ask(client, "GET", "/mailbox/ada", "ada")
+        case.assertEqual([message["id"] for message in page["messages"]], [GIVEN, QUEUED])
     finally:
         client.close()
 
