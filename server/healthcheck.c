@@ -14,6 +14,7 @@
 
 #define ANSWER_S 3 /* for everything; Docker and Kubernetes give a check longer */
 #define REPLY_BYTES 2048
+#define DETAIL "\"detail\":\"" /* before the sentence of a problem, as this index writes it */
 
 /* Where the index listens, as one of this machine reaches it. */
 struct place {
@@ -135,11 +136,15 @@ static int ask(const struct place *place, struct connection *connection, struct 
     text[length] = '\0';
     if (!strncmp(text, "HTTP/1.1 200 ", 13))
         return 0;
-    const char *body = strstr(text, "\r\n\r\n");
-    const char *detail = body ? strstr(body, "\"detail\":\"") : NULL;
-    if (detail) /* a problem as this index writes it */
+    const char *detail = strstr(text, DETAIL);
+    if (detail) {
+        detail += sizeof DETAIL - 1;
+        int shown = 0; /* whoever answers, what is printed is one line */
+        while (detail[shown] >= ' ' && detail[shown] <= '~' && detail[shown] != '"')
+            shown++;
         return fault_set(ret_fault, ERROR_NOT_READY, "the index at %s is not ready: %.*s",
-            place->text, (int)strcspn(detail + 10, "\""), detail + 10);
+            place->text, shown, detail);
+    }
     text[strcspn(text, "\r\n")] = '\0';
     return fault_set(ret_fault, ERROR_NOT_READY, "at %s is no index: it answers %s", place->text,
         quote_text(text, quoted));
