@@ -31,7 +31,7 @@ MAN_PAGES = $(wildcard docs/man/*.[1-8])
 JS_MODULE = client/js/signpost.js client/js/signpost.d.ts client/js/package.json
 
 # What the index serves as it is; server/pages/files.h says which.
-PAGE_FILES = $(wildcard client/js/*.js client/js/*.ts client/js/*.html)
+PAGE_FILES = $(wildcard client/js/*.js client/js/*.ts client/js/*.html server/pages/*.html)
 
 SERVER_SOURCES = $(wildcard server/*.c server/*/*.c)
 CLIENT_FOLDERS = session direct mesh nat
