@@ -27,7 +27,7 @@ INSTALL_TO = $(DESTDIR)$(PREFIX)
 MAN_PAGES = $(wildcard docs/man/*.[1-8])
 
 # What the index serves as it is; server/pages/files.h says which.
-PAGE_FILES = $(wildcard client/js/*.js client/js/*.ts client/js/*.html)
+PAGE_FILES = $(wildcard client/js/*.js client/js/*.ts client/js/*.html) docs/openapi.json
 
 SERVER_SOURCES = $(wildcard server/*.c server/*/*.c)
 CLIENT_FOLDERS = session direct mesh nat
@@ -261,6 +261,9 @@ $(FUZZ_BUILD)/obj/server/pages/files.o: $(PAGE_FILES)
 -include $(patsubst %.o,%.d,$(call fuzz_objects,$(FUZZ_HELPERS) $(SERVER_SOURCES) $(CLIENT_SOURCES) \
 	$(wildcard tests/fuzz/fuzz_*.c)))
 
+api: ## write docs/openapi.json and docs/api.md anew, from docs/openapi/*.py
+	$(Q)PYTHONDONTWRITEBYTECODE=1 python3 -m docs.openapi
+
 demo: all ## two peers meet over the index, with nothing but curl
 	@SIGNPOSTD=$(abspath $(BUILD)/signpostd) sh tests/e2e/demo.sh
 
@@ -342,5 +345,5 @@ help: ## this list
 
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
-.PHONY: all toolchain run examples setup test tests check test-valgrind coverage fuzz demo bench lint lint-includes lint-format \
+.PHONY: all toolchain run examples setup test tests check test-valgrind coverage fuzz api demo bench lint lint-includes lint-format \
 	lint-cppcheck lint-analyzer lint-tidy lint-selftest install clean help

@@ -21,6 +21,7 @@ static const struct {
         false},
     {"/signpost.d.ts", "text/plain; charset=utf-8", file_signpost_d_ts, &file_signpost_d_ts_size,
         false},
+    {"/openapi.json", "application/json", file_openapi_json, &file_openapi_json_size, false},
     {"/demo", HTML, file_demo_html, &file_demo_html_size, true},
 };
 
