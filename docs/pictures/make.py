@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The pictures of docs/nat.md, drawn here so that they look alike: docs/pictures/make.py writes them
-beside itself. Change them here, run it, and commit both."""
+"""The pictures of README.md and docs/nat.md, drawn here so that they look alike:
+docs/pictures/make.py writes them beside itself. Change them here, run it, and commit both."""
 
 import math
 import os
@@ -104,6 +104,32 @@ def outer_way(picture, kind, words, y=ROW):
 
 
 # --- the pictures ----------------------------------------------------------------------------------
+
+def make_flow():
+    picture = Picture(
+        "How two nodes find each other",
+        "Two nodes behind routers register at the index, learn of each other from its list, leave "
+        "an offer and an answer in each other's mailbox there, and then talk over a direct "
+        "connection that does not pass the index.", 300)
+    picture.box(MIDDLE, 50, "The index", "a cheap public pod", kind="m")
+    picture.box(LEFT, 180, "Node a", "behind a router")
+    picture.box(RIGHT, 180, "Node b", "behind a router")
+    for x, side in ((LEFT, -1), (RIGHT, 1)):
+        near = MIDDLE + side * BOX_WIDTH / 2
+        picture.line("n", (x, 152), (x, 36), (near, 36))
+        picture.line("n", (near, 64), (x - side * 30, 64), (x - side * 30, 152))
+    for x in (215, 505):
+        picture.text(x, 28, "1  register, heartbeat")
+        picture.text(x, 82, "2  list: who is here")
+        picture.text(x, 100, "3  mailbox: offer, answer")
+    picture.line("g", (right_of(LEFT), 172), (left_of(RIGHT), 172))
+    picture.line("g", (left_of(RIGHT), 188), (right_of(LEFT), 188))
+    picture.text(MIDDLE, 160, "4  a direct connection", "tg")
+    picture.text(MIDDLE, 210, "none of this passes the index", "tg")
+    picture.text(MIDDLE, 262, "The index goes away: who is connected stays connected.")
+    picture.text(MIDDLE, 282, "It comes back: everybody is still registered, and new nodes join.")
+    return picture
+
 
 def make_mapping():
     picture = Picture(

@@ -23,6 +23,7 @@ static const struct {
         SERVED},
     {"/signpost.d.ts", "text/plain; charset=utf-8", file_signpost_d_ts, &file_signpost_d_ts_size,
         SERVED},
+    {"/openapi.json", "application/json", file_openapi_json, &file_openapi_json_size, SERVED},
     {"/", HTML, file_status_html, &file_status_html_size, STATUS},
     {"/demo", HTML, file_demo_html, &file_demo_html_size, DEMO},
 };

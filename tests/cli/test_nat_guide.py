@@ -1,4 +1,4 @@
-"""docs/nat.md and its pictures: a section and a picture for each verdict, and every picture as
+"""docs/nat.md and the pictures: a section and a picture for each verdict, and every picture as
 docs/pictures/make.py draws it."""
 
 import glob
@@ -90,6 +90,8 @@ class GuideTest(unittest.TestCase):
 
     def test_each_picture_is_shown_once_and_is_there(self):
         shown = re.findall(r"!\[[^\]]+\]\(pictures/([^)]+)\)", self.guide)
+        with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+            shown += re.findall(r"!\[[^\]]+\]\(docs/pictures/([^)]+)\)", file.read())
         self.assertEqual(sorted(shown), sorted(drawn()))
 
     def test_links_within_lead_somewhere(self):
