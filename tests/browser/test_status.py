@@ -5,6 +5,7 @@ import os
 import subprocess
 import tempfile
 import unittest
+import urllib.parse
 
 from tests.lib.case import HttpCase
 from tests.lib.chromium import BINARY, Chromium
@@ -327,6 +328,15 @@ class TestStatus(StatusPages, PageCase):
         self.assertIn("a character that is not allowed", page.run("$('#note').textContent"))
         self.looks(page, "refused")
         self.assertClean(page, "Failed to load resource", "400")
+
+    def test_lines_for_curl_have_nothing_of_a_link(self):
+        for network in ("';touch${IFS}x;'", "$(id)", "`id`", '";id;"', "a b", "a" * 65):
+            page = self.opened("/?" + urllib.parse.urlencode({"network": network}))
+            self.assertEqual(page.run("$('#network').value"), network)
+            self.assertEqual(page.run("$('[data-line=list]').textContent"),
+                             f"curl '{self.url}/list'")
+            self.assertNotIn(network, page.run("$('#lines').textContent"))
+            page.close()
 
     # --- using it -----------------------------------------------------------------------------
 
