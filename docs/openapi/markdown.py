@@ -10,8 +10,9 @@ WIDTH = 118
 HEAD = """\
 # The API, route by route
 
-`make api` writes this page from `docs/openapi.json`, which the index serves as `GET /openapi.json`; tests hold both to
-what the index does. The rules behind it, and why it is so, are in [http.md](http.md).
+`make api` writes this page from `docs/openapi.json`, which the index serves as `GET /openapi.json`;
+tests hold both to what the index does. The rules behind it, and why it is so, are in
+[http.md](http.md).
 """
 
 
@@ -72,9 +73,9 @@ class Reference:
             return ", ".join(f"`{word}`" for word in schema["enum"])
         kinds = schema.get("type", "any JSON")
         kinds = [kinds] if isinstance(kinds, str) else kinds
-        words = ["array of " + self.name_of(schema["items"]) if kind == "array" and "items" in schema
-                 and "properties" not in schema["items"] else kind for kind in kinds]
-        return " or ".join(words) + self.limits_of(schema)
+        if "array" in kinds and "properties" not in schema["items"]:
+            kinds = ["array of " + self.name_of(schema["items"]), *kinds[1:]]
+        return " or ".join(kinds) + self.limits_of(schema)
 
     @staticmethod
     def limits_of(schema):
@@ -123,12 +124,10 @@ class Reference:
             reply = self.resolve(response)
             headers = [name for name, header in reply.get("headers", {}).items()
                        if name != "Cache-Control" and self.resolve(header).get("required")]
-            body = ""
-            for kind, media in reply.get("content", {}).items():
-                body = self.name_of(media["schema"]) if kind == "application/json" else kind
-            if status >= "400":
-                body = "[Problem](#problem)"
-            rows.append([status, reply["description"], body, ", ".join(headers)])
+            bodies = ["[Problem](#problem)" if kind == "application/problem+json" else
+                      self.name_of(media["schema"]) if kind == "application/json" else kind
+                      for kind, media in reply.get("content", {}).items()]
+            rows.append([status, reply["description"], ", ".join(bodies), ", ".join(headers)])
         self.table(["status", "when", "body", "headers"], rows)
 
     def operation(self, method, path, operation, anchor, head):
@@ -163,7 +162,8 @@ class Reference:
                 for method in ("get", "post", "delete"):
                     operation = item.get(method)
                     if operation and tag["name"] in operation["tags"]:
-                        self.operation(method, path, operation, anchors[f"{method.upper()} {path}"],
+                        self.operation(method, path, operation,
+                                       anchors.get(f"{method.upper()} {path}", "routes"),
                                        "head" in item and method == "get")
         self.preflights()
         self.schemas()

@@ -1,4 +1,4 @@
-"""The judge of tests/openapi/description.py sees each kind of fault, in the document and in replies."""
+"""The judge of description.py sees each kind of fault, in the document and in replies."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""What the suites of the same run said to the index, and it to them, is as docs/openapi.json says."""
+"""What the suites of this run said to the index, and it to them, is as docs/openapi.json says."""
 
 import collections
 import json
