@@ -32,6 +32,11 @@ class Reference:
     def __init__(self, document):
         self.document = document
         self.parts = [HEAD]
+        # What is a part of something else has a place of its own; the rest stands at its route.
+        schemas = document["components"]["schemas"]
+        self.shared = {"Problem"} | {
+            name for name in schemas for other in schemas.values()
+            if f'"#/components/schemas/{name}"' in json.dumps(other)}
 
     def resolve(self, value):
         while "$ref" in value:
@@ -64,7 +69,7 @@ class Reference:
         """A schema in a few words."""
         if "$ref" in schema:
             name = schema["$ref"].rsplit("/", 1)[1]
-            return f"[{name}](#{name.lower()})"
+            return f"[{name}](#{name.lower()})" if name in self.shared else name
         if "anyOf" in schema and "type" not in schema:
             return " or ".join(self.name_of(choice) for choice in schema["anyOf"])
         if "const" in schema:
@@ -98,11 +103,17 @@ class Reference:
         return ", " + ", ".join(words) if words else ""
 
     def members(self, schema):
+        """A table of them, and one of each kind of item that has members of its own."""
         needed = schema.get("required", ())
         self.table(["member", "type", "meaning"], [
             [f"`{name}`" + (", always" if name in needed else ""), self.name_of(member),
              self.meaning_of(member)]
             for name, member in schema.get("properties", {}).items()])
+        for name, member in schema.get("properties", {}).items():
+            items = member.get("items", {})
+            if "properties" in items:
+                self.paragraph(f"An item of `{name}`:")
+                self.members(items)
 
     def meaning_of(self, schema):
         return schema.get("description") or (
@@ -143,14 +154,23 @@ class Reference:
              parameter["description"]] for parameter in operation.get("parameters", ())])
         if "requestBody" in operation:
             media = operation["requestBody"]["content"]["application/json"]
-            self.paragraph(f"The body is a {self.name_of(media['schema'])}:")
+            self.paragraph(f"The body, {self.name_of(media['schema'])}:")
+            self.members(self.resolve(media["schema"]))
             self.example(media["example"])
         self.replies(operation)
+        shown = []
         for status, response in operation["responses"].items():
             media = self.resolve(response).get("content", {}).get("application/json", {})
             if "example" in media:
-                self.paragraph(f"{status}:")
-                self.example(media["example"])
+                self.reply(status, media, shown)
+
+    def reply(self, status, media, shown):
+        name = self.name_of(media["schema"])
+        self.paragraph(f"`{status}`, {name}:")
+        if media["schema"].get("$ref", "").rsplit("/", 1)[-1] not in self.shared | set(shown):
+            self.members(self.resolve(media["schema"]))
+        shown.append(name)
+        self.example(media["example"])
 
     def write(self):
         anchors = _anchors()
@@ -179,17 +199,14 @@ class Reference:
     def schemas(self):
         self.add("## Schemas")
         for name, schema in self.document["components"]["schemas"].items():
+            if name not in self.shared:
+                continue
             self.add(f"### {name}")
             words = schema.get("description", "")
             if "properties" not in schema:
                 words += f": {self.name_of(schema)}"
             self.paragraph(words[0].upper() + words[1:] + ".")
             self.members(schema)
-            for member, inner in schema.get("properties", {}).items():
-                items = inner.get("items", {})
-                if "properties" in items:
-                    self.paragraph(f"An item of `{member}`:")
-                    self.members(items)
         self.add("## Errors")
         codes = self.document["components"]["examples"].items()
         self.table(["status", "code", "for example"], [

@@ -143,7 +143,12 @@ def problem_response(codes, page=False):
         "content": {PROBLEM: {
             "schema": {
                 "$ref": "#/components/schemas/Problem",
-                "properties": {"status": {"const": status}, "code": {"enum": list(codes)}},
+                "properties": {
+                    "type": {"enum": ["urn:signpost:problem:" + code for code in codes]},
+                    "title": {"enum": [ERRORS[code][1] for code in codes]},
+                    "status": {"const": status},
+                    "code": {"enum": list(codes)},
+                },
                 "unevaluatedProperties": False,
             },
             "examples": {code: {"$ref": "#/components/examples/" + code} for code in codes},

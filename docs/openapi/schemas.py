@@ -287,8 +287,9 @@ SCHEMAS = {
         "type": "object",
         "description": "an error (RFC 9457)",
         "properties": {
-            "type": {"enum": ["urn:signpost:problem:" + code for code in ERRORS]},
-            "title": {"enum": [title for _, title in ERRORS.values()]},
+            "type": says("the code as a URI",
+                         {"type": "string", "pattern": "^urn:signpost:problem:[a-z_]+$"}),
+            "title": says("the code in words", {"type": "string", "minLength": 1}),
             "status": {"enum": sorted({status for status, _ in ERRORS.values()})},
             "detail": says("a sentence for people: what was wrong, and what to do",
                            {"type": "string", "minLength": 1}),
