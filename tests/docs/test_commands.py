@@ -33,6 +33,9 @@ cp -a /etc/. "$STORY/etc" && mount --bind "$STORY/etc" /etc
 
 listening() { cat /proc/net/tcp /proc/net/tcp6 | awk '$4 == "0A" { n++ } END { print n + 0 }'; }
 
+# `! command`: bash by itself goes on where it succeeds.
+fails() { if "$@"; then echo "succeeded, and should not have: $*" && return 1; fi; }
+
 # A server is there when one more socket listens than before it was started.
 ready() { # PID LISTENED LINE
     for _ in $(seq 1200); do
@@ -66,7 +69,7 @@ def script(page):
         elif fence.use != markdown.RUN:
             continue
         if fence.word != "console":
-            lines[fence.line + 1:end] = fence.lines
+            lines[fence.line + 1:end] = [re.sub(r"^! ", "fails ", text) for text in fence.lines]
             continue
         for number, command, answer in fence.commands():
             answers.append((number, answer))
