@@ -23,11 +23,16 @@ VERSION = $(shell sed -n 's/^.define SIGNPOST_VERSION "\(.*\)"$$/\1/p' server/ve
 # Where `make install` puts things, below DESTDIR.
 LIBDIR = $(PREFIX)/lib
 MANDIR = $(PREFIX)/share/man
+DATADIR = $(PREFIX)/share/signpost
+SYSCONFDIR = $(if $(filter /usr,$(PREFIX)),,$(PREFIX))/etc
+UNITDIR = $(PREFIX)/lib/systemd/system
 INSTALL_TO = $(DESTDIR)$(PREFIX)
 MAN_PAGES = $(wildcard docs/man/*.[1-8])
+JS_MODULE = client/js/signpost.js client/js/signpost.d.ts client/js/package.json
 
 # What the index serves as it is; server/pages/files.h says which.
-PAGE_FILES = $(wildcard client/js/*.js client/js/*.ts client/js/*.html)
+PAGE_FILES = $(wildcard client/js/*.js client/js/*.ts client/js/*.html server/pages/*.html) \
+	docs/openapi.json
 
 SERVER_SOURCES = $(wildcard server/*.c server/*/*.c)
 CLIENT_FOLDERS = session direct mesh nat
@@ -261,6 +266,9 @@ $(FUZZ_BUILD)/obj/server/pages/files.o: $(PAGE_FILES)
 -include $(patsubst %.o,%.d,$(call fuzz_objects,$(FUZZ_HELPERS) $(SERVER_SOURCES) $(CLIENT_SOURCES) \
 	$(wildcard tests/fuzz/fuzz_*.c)))
 
+api: ## write docs/openapi.json and docs/api.md anew, from docs/openapi/*.py
+	$(Q)PYTHONDONTWRITEBYTECODE=1 python3 -m docs.openapi
+
 demo: all ## two peers meet over the index, with nothing but curl
 	@SIGNPOSTD=$(abspath $(BUILD)/signpostd) sh tests/e2e/demo.sh
 
@@ -333,6 +341,24 @@ install: all ## install into $(DESTDIR)$(PREFIX)
 	install -D -m 644 client/cli/completion.bash \
 		$(INSTALL_TO)/share/bash-completion/completions/signpost
 	install -D -m 644 client/cli/_signpost $(INSTALL_TO)/share/zsh/site-functions/_signpost
+	install -D -m 644 -t $(DESTDIR)$(DATADIR) $(JS_MODULE)
+	install -D -m 644 -t $(INSTALL_TO)/share/doc/signpost LICENSE
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/signpost
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' \
+		server/signpostd.service.in >$(DESTDIR)$(UNITDIR)/signpostd.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/signpostd.service
+	test -e $(DESTDIR)$(SYSCONFDIR)/signpost/signpostd.conf || \
+		install -m 644 docs/signpostd.conf $(DESTDIR)$(SYSCONFDIR)/signpost
+
+uninstall: ## remove what `make install` has put there, but the options in SYSCONFDIR
+	rm -f $(PROGRAMS:$(BUILD)/%=$(INSTALL_TO)/bin/%) $(INSTALL_TO)/include/signpost.h
+	rm -f $(DESTDIR)$(LIBDIR)/libsignpost.a $(DESTDIR)$(LIBDIR)/libsignpost.so \
+		$(DESTDIR)$(LIBDIR)/libsignpost.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libsignpost.so.$(VERSION) \
+		$(DESTDIR)$(LIBDIR)/pkgconfig/signpost.pc
+	for page in $(notdir $(MAN_PAGES)); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$$page; done
+	rm -f $(INSTALL_TO)/share/bash-completion/completions/signpost \
+		$(INSTALL_TO)/share/zsh/site-functions/_signpost $(DESTDIR)$(UNITDIR)/signpostd.service
+	rm -rf $(DESTDIR)$(DATADIR) $(INSTALL_TO)/share/doc/signpost
 
 clean: ## remove what was built
 	rm -rf $(BUILD)
@@ -342,5 +368,5 @@ help: ## this list
 
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
-.PHONY: all toolchain run examples setup test tests check test-valgrind coverage fuzz demo bench lint lint-includes lint-format \
-	lint-cppcheck lint-analyzer lint-tidy lint-selftest install clean help
+.PHONY: all toolchain run examples setup test tests check test-valgrind coverage fuzz api demo bench lint lint-includes lint-format \
+	lint-cppcheck lint-analyzer lint-tidy lint-selftest install uninstall clean help

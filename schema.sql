@@ -1,4 +1,4 @@
--- The whole database of an index, at version 1. signpostd is built with this text and makes a new
+-- The whole database of an index, at version 2. signpostd is built with this text and makes a new
 -- file with it; an older file is brought here step by step (server/store/schema.c).
 --
 -- Numbers without a sign that use all 64 bits (epoch, birth) are kept as the signed integer of the
@@ -7,17 +7,18 @@
 -- reading a hundred thousand rows at start does not touch the pages that large values spill to.
 
 PRAGMA application_id = 1399287408; -- "Sgnp", so that no other program's file is taken for ours
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 -- What there is once in an index.
 CREATE TABLE index_state (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     epoch INTEGER NOT NULL, -- random; another one wherever the history may have been cut
     dropped_networks INTEGER NOT NULL CHECK (dropped_networks >= 0),
-    stamp TEXT NOT NULL -- of the last open or close; the lock file beside holds the same one
+    stamp TEXT NOT NULL, -- of the last open or close; the lock file beside holds the same one
+    program TEXT NOT NULL -- the version of the signpostd that had it open last
 ) STRICT;
 
-INSERT INTO index_state (one, epoch, dropped_networks, stamp) VALUES (1, 0, 0, '');
+INSERT INTO index_state (one, epoch, dropped_networks, stamp, program) VALUES (1, 0, 0, '', '');
 
 -- Namespaces: nodes see only the nodes of their own.
 CREATE TABLE networks (

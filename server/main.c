@@ -3,11 +3,26 @@
 #include "log.h"
 #include "options.h"
 #include "service.h"
+#include "store/sqlite_backup.h"
 
 #include <stdio.h>
 
 #define EXIT_RUNTIME 1
 #define EXIT_USAGE 2
+
+static int backup(const struct options *options)
+{
+    struct sqlite_backup made;
+    struct fault fault;
+
+    if (sqlite_backup(options->db, options->backup_to, &made, &fault)) {
+        fprintf(stderr, "signpostd: %s\n", fault.detail);
+        return EXIT_RUNTIME;
+    }
+    printf("signpostd: %s is a copy of %s: %lld nodes, schema %d, %lld bytes\n", options->backup_to,
+        options->db, (long long)made.nodes, made.version, (long long)made.size);
+    return 0;
+}
 
 int main(int argc, char **argv)
 {
@@ -26,6 +41,8 @@ int main(int argc, char **argv)
         return error ? EXIT_RUNTIME : 0;
     }
     log_set(options.log_level, options.log_json);
+    if (options.backup_to)
+        return backup(&options);
     if (service_files_read(&options, &files, &fault)) {
         fprintf(stderr, "signpostd: %s\n", fault.detail);
         return EXIT_USAGE;

@@ -180,8 +180,10 @@ static int print_words(const char *words, int column)
 
 static void print_help(void)
 {
-    puts("usage: signpostd [OPTION...]\n\n"
-         "The Signpost index: nodes register, find each other, and leave each other messages.\n");
+    puts("usage: signpostd [OPTION...]\n"
+         "       signpostd backup FILE [--db FILE]\n\n"
+         "The Signpost index: nodes register, find each other, and leave each other messages.\n"
+         "With backup it makes FILE, a copy of the database, also while an index runs on it.\n");
     for (size_t i = 0; i < OPTIONS_COUNT; i++) {
         const struct option *option = &options_table[i];
         char standard[64];
@@ -257,6 +259,7 @@ static const struct option *nearest(const char *name)
 struct parse {
     struct options options;
     bool given[OPTIONS_COUNT];
+    bool backup; /* the command was given */
     struct fault *fault;
 };
 
@@ -365,6 +368,9 @@ static enum options_verdict print_and_leave(
     return OPTIONS_DONE;
 }
 
+#define STRAY_ARGUMENT                                                                             \
+    "stray argument %s: signpostd takes options, or the command backup FILE; see --help"
+
 static const struct option *find_option(const char *argument, struct fault *ret_fault)
 {
     char quoted[QUOTE_SIZE];
@@ -378,9 +384,8 @@ static const struct option *find_option(const char *argument, struct fault *ret_
             return &options_table[i];
     quote_text(argument, quoted);
     const struct option *meant = nearest(name);
-    if (argument[0] != '-' || !length)
-        fault_set(ret_fault, ERROR_BAD_REQUEST,
-            "stray argument %s: signpostd takes options only, see --help", quoted);
+    if (!length)
+        fault_set(ret_fault, ERROR_BAD_REQUEST, STRAY_ARGUMENT, quoted);
     else if (meant)
         fault_set(ret_fault, ERROR_BAD_REQUEST, "unknown option %s: did you mean --%s?", quoted,
             meant->name);
@@ -389,10 +394,31 @@ static const struct option *find_option(const char *argument, struct fault *ret_
     return NULL;
 }
 
+/* What is no option: the one command that there is, and what it takes. */
+static bool take_word(struct parse *parse, const char *word)
+{
+    char quoted[QUOTE_SIZE];
+
+    if (!parse->backup && !strcmp(word, "backup")) {
+        parse->backup = true;
+    } else if (parse->backup && !parse->options.backup_to && *word) {
+        parse->options.backup_to = word;
+    } else {
+        fault_set(parse->fault, ERROR_BAD_REQUEST, STRAY_ARGUMENT, quote_text(word, quoted));
+        return false;
+    }
+    return true;
+}
+
 static enum options_verdict take_arguments(struct parse *parse, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
         const char *argument = strcmp(argv[i], "-h") != 0 ? argv[i] : "--help";
+        if (argument[0] != '-') {
+            if (!take_word(parse, argument))
+                return OPTIONS_WRONG;
+            continue;
+        }
         const struct option *option = find_option(argument, parse->fault);
         if (!option)
             return OPTIONS_WRONG;
@@ -414,6 +440,11 @@ static enum options_verdict take_arguments(struct parse *parse, int argc, char *
         if (!take_value(parse, option, where, value))
             return OPTIONS_WRONG;
         parse->given[option - options_table] = true;
+    }
+    if (parse->backup && !parse->options.backup_to) {
+        fault_set(parse->fault, ERROR_BAD_REQUEST,
+            "backup needs the name of the file to make: signpostd backup FILE");
+        return OPTIONS_WRONG;
     }
     return OPTIONS_RUN;
 }
@@ -493,8 +524,10 @@ enum options_verdict options_parse(
     enum options_verdict verdict = take_arguments(&parse, argc, argv);
     if (verdict != OPTIONS_RUN)
         return verdict;
-    if (!take_environment(&parse) || !take_defaults(&parse) || !check_open(&parse) ||
-        !check_tls(&parse) || !check_turn(&parse))
+    if (!take_environment(&parse) || !take_defaults(&parse))
+        return OPTIONS_WRONG;
+    /* A backup takes the database alone. */
+    if (!parse.backup && (!check_open(&parse) || !check_tls(&parse) || !check_turn(&parse)))
         return OPTIONS_WRONG;
     *ret_options = parse.options;
     return OPTIONS_RUN;

@@ -62,8 +62,9 @@ struct options {
     int headers_timeout_s, body_timeout_s;
     enum log_level log_level;
     bool log_json;
-    bool check_config; /* --check-config: parse, say so, exit 0 */
-    bool healthcheck;  /* --healthcheck: ask the index that runs with these options, exit */
+    bool check_config;     /* --check-config: parse, say so, exit 0 */
+    bool healthcheck;      /* --healthcheck: ask the index that runs with these options, exit */
+    const char *backup_to; /* backup FILE: copy the database there and exit; NULL: run */
 };
 
 enum options_verdict {

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "net/source.h"
 #include "net/stun_server.h"
+#include "notify.h"
 #include "pages/pages.h"
 #include "server_limits.h"
 #include "store/sqlite.h"
@@ -33,6 +34,7 @@ struct service {
     uv_timer_t due;       /* the next thing that the index has to do */
     uv_timer_t watch;     /* looks after the store, whoever asks or not */
     uv_timer_t stop_late; /* cuts a stop that takes too long */
+    uv_timer_t beat;      /* tells the service manager that the loop runs */
     uv_signal_t sigterm, sigint, sighup;
     int64_t due_ms; /* what `due` is set to */
     uint64_t looked_ns,
@@ -48,7 +50,24 @@ struct service {
     bool stopping;
     bool closed;
     struct fault fault;
+    struct notify notify;
 };
+
+/* --- the service manager --------------------------------------------------------------------- */
+
+/* `what` is one of the words of sd_notify(3); what is the matter now goes with it. */
+static void tell_manager(struct service *service, const char *what)
+{
+    const char *trouble = service->store->f->trouble(service->store);
+
+    notify_send(&service->notify, "%s\nSTATUS=%zu nodes%s%s", what,
+        index_node_count(service->index), trouble ? "; " : "", trouble ? trouble : "");
+}
+
+static void on_beat(uv_timer_t *timer)
+{
+    tell_manager(timer->data, "WATCHDOG=1");
+}
 
 /* --- the loop -------------------------------------------------------------------------------- */
 
@@ -104,6 +123,7 @@ static void close_all(struct service *service)
     uv_close((uv_handle_t *)&service->due, NULL);
     uv_close((uv_handle_t *)&service->watch, NULL);
     uv_close((uv_handle_t *)&service->stop_late, NULL);
+    uv_close((uv_handle_t *)&service->beat, NULL);
     uv_close((uv_handle_t *)&service->sigterm, NULL);
     uv_close((uv_handle_t *)&service->sigint, NULL);
     uv_close((uv_handle_t *)&service->sighup, NULL);
@@ -158,6 +178,7 @@ static void on_signal(uv_signal_t *handle, int number)
         return;
     service->stopping = true;
     log_event(LOG_INFO, "stopping", "signal", number == SIGINT ? "SIGINT" : "SIGTERM", NULL);
+    notify_send(&service->notify, "STOPPING=1");
     http_door_drain(service->door);
     checker_stop(service->checker);
     index_release(service->index);
@@ -178,12 +199,17 @@ static void on_reload(uv_signal_t *handle, int number)
     struct keys *before = NULL;
 
     (void)number;
-    service_files_reload(&service->options, service->files, clock_now_ms(&clock_system), &before);
-    if (!before)
+    if (service->stopping)
         return;
-    http_door_set_keys(service->door, service->files->keys);
-    index_evict(service->index);
-    keys_free(before);
+    notify_send(&service->notify, "RELOADING=1\nMONOTONIC_USEC=%llu",
+        (unsigned long long)uv_hrtime() / 1000);
+    service_files_reload(&service->options, service->files, clock_now_ms(&clock_system), &before);
+    if (before) {
+        http_door_set_keys(service->door, service->files->keys);
+        index_evict(service->index);
+        keys_free(before);
+    }
+    tell_manager(service, "READY=1");
 }
 
 /* --- caps that the system sets --------------------------------------------------------------- */
@@ -349,6 +375,10 @@ static void on_loaded(const struct fault *fault, void *user)
 
     if (!fault) {
         announce(service);
+        tell_manager(service, "READY=1");
+        if (service->notify.beat_ms)
+            uv_timer_start(
+                &service->beat, on_beat, service->notify.beat_ms, service->notify.beat_ms);
         return;
     }
     service->fault = *fault;
@@ -361,11 +391,12 @@ static void start_handles(struct service *service)
     uv_timer_init(&service->uv, &service->due);
     uv_timer_init(&service->uv, &service->watch);
     uv_timer_init(&service->uv, &service->stop_late);
+    uv_timer_init(&service->uv, &service->beat);
     uv_signal_init(&service->uv, &service->sigterm);
     uv_signal_init(&service->uv, &service->sigint);
     uv_signal_init(&service->uv, &service->sighup);
     service->settle.data = service->due.data = service->watch.data = service;
-    service->stop_late.data = service;
+    service->stop_late.data = service->beat.data = service;
     service->sigterm.data = service->sigint.data = service->sighup.data = service;
     service->due_ms = INT64_MAX;
     uv_prepare_start(&service->settle, on_settle);
@@ -434,6 +465,7 @@ int service_run(const struct options *options, struct service_files *files, stru
 
     signal(SIGPIPE, SIG_IGN);
     fit_descriptors(&service.options);
+    notify_open(&service.notify);
     if (uv_loop_init(&service.uv) || uv_loop_configure(&service.uv, UV_METRICS_IDLE_TIME))
         return fault_set(ret_fault, ERROR_NO_MEMORY, "libuv did not start");
     int error = start(&service, ret_fault);
@@ -453,6 +485,7 @@ int service_run(const struct options *options, struct service_files *files, stru
     if (service.store)
         service.store->f->close(service.store);
     uv_loop_close(&service.uv);
+    notify_close(&service.notify);
     if (!error)
         log_event(LOG_INFO, "stopped", NULL);
     return error;

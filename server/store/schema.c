@@ -1,12 +1,38 @@
 #include "store/schema.h"
 
+#include "log.h"
+#include "quote.h"
 #include "schema_sql.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
-const struct schema schema_current = {.latest = 1, .sql = schema_sql, .steps = NULL};
+#define SCHEMA_PROGRAM_SIZE (QUOTE_SIZE + 24)
+
+/* Which program had the file open last. A table that is made anew has just the text that it has in
+ * schema.sql, where a column that is added has not. */
+static const char schema_step_2[] =
+    "ALTER TABLE index_state RENAME TO index_state_1;\n"
+    "CREATE TABLE index_state (\n"
+    "    one INTEGER PRIMARY KEY CHECK (one = 1),\n"
+    "    epoch INTEGER NOT NULL, -- random; another one wherever the history may have been cut\n"
+    "    dropped_networks INTEGER NOT NULL CHECK (dropped_networks >= 0),\n"
+    "    stamp TEXT NOT NULL, -- of the last open or close; the lock file beside holds the same "
+    "one\n"
+    "    program TEXT NOT NULL -- the version of the signpostd that had it open last\n"
+    ") STRICT;\n"
+    "INSERT INTO index_state SELECT one, epoch, dropped_networks, stamp, '' FROM index_state_1;\n"
+    "DROP TABLE index_state_1;\n";
+
+static const char *const schema_steps[] = {schema_step_2};
+
+const struct schema schema_current = {
+    .latest = 1 + sizeof schema_steps / sizeof *schema_steps,
+    .sql = schema_sql,
+    .steps = schema_steps,
+};
 
 /* What a file says of itself. */
 struct identity {
@@ -78,6 +104,59 @@ static int schema_apply(
     return ERROR_STORE_FAILED;
 }
 
+/* `version "1.2.3", ` where the file says which signpostd had it open last; else nothing. */
+static void schema_name_program(sqlite3 *db, char ret_name[SCHEMA_PROGRAM_SIZE])
+{
+    sqlite3_stmt *statement = NULL;
+    char quoted[QUOTE_SIZE];
+
+    ret_name[0] = '\0';
+    if (sqlite3_prepare_v2(db, "SELECT program FROM index_state WHERE program <> ''", -1,
+            &statement, NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW)
+        snprintf(ret_name, SCHEMA_PROGRAM_SIZE, "version %s, ",
+            quote_text((const char *)sqlite3_column_text(statement, 0), quoted));
+    sqlite3_finalize(statement);
+}
+
+static int schema_judge(sqlite3 *db, const struct identity *identity, const struct schema *schema,
+    const char *path, struct fault *ret_fault)
+{
+    char program[SCHEMA_PROGRAM_SIZE];
+
+    if (identity->application_id != SCHEMA_APPLICATION_ID || identity->version < 1)
+        return fault_set(ret_fault, ERROR_STORE_FAILED,
+            "%s is not a Signpost database; give another file with --db", path);
+    if (identity->version <= schema->latest)
+        return 0;
+    schema_name_program(db, program);
+    return fault_set(ret_fault, ERROR_STORE_FAILED,
+        "%s was written by a newer signpostd (%sschema %d, this one knows %d): upgrade signpostd "
+        "or give another file with --db",
+        path, program, identity->version, schema->latest);
+}
+
+int schema_examine(sqlite3 *db, const struct schema *schema, const char *path, int *ret_version,
+    struct fault *ret_fault)
+{
+    struct identity identity;
+
+    if (!schema_identify(db, &identity))
+        return schema_fault(db, path, ret_fault);
+    int error = schema_judge(db, &identity, schema, path, ret_fault);
+    if (!error)
+        *ret_version = identity.version;
+    return error;
+}
+
+static void schema_announce(const char *path, int version)
+{
+    char number[16];
+
+    snprintf(number, sizeof number, "%d", version);
+    log_event(LOG_INFO, "database_upgraded", "file", path, "schema", number, NULL);
+}
+
 int schema_bring_up(
     sqlite3 *db, const struct schema *schema, const char *path, struct fault *ret_fault)
 {
@@ -89,18 +168,11 @@ int schema_bring_up(
         return schema_fault(db, path, ret_fault);
     if (!identity.application_id && !identity.version && !identity.objects)
         return schema_apply(db, schema->sql, 0, path, ret_fault);
-    if (identity.application_id != SCHEMA_APPLICATION_ID || identity.version < 1)
-        return fault_set(ret_fault, ERROR_STORE_FAILED,
-            "%s is not a Signpost database; give another file with --db", path);
-    if (identity.version > schema->latest)
-        return fault_set(ret_fault, ERROR_STORE_FAILED,
-            "%s was written by a newer signpostd (schema %d, this one knows %d): upgrade "
-            "signpostd or give another file with --db",
-            path, identity.version, schema->latest);
-    for (int version = identity.version; version < schema->latest; version++) {
-        int error = schema_apply(db, schema->steps[version - 1], version + 1, path, ret_fault);
-        if (error)
-            return error;
+    int error = schema_judge(db, &identity, schema, path, ret_fault);
+    for (int version = identity.version; !error && version < schema->latest; version++) {
+        error = schema_apply(db, schema->steps[version - 1], version + 1, path, ret_fault);
+        if (!error)
+            schema_announce(path, version + 1);
     }
-    return 0;
+    return error;
 }

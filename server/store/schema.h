@@ -26,6 +26,11 @@ extern const struct schema schema_current;
 int schema_bring_up(
     sqlite3 *db, const struct schema *schema, const char *path, struct fault *ret_fault);
 
+/* Whether the file is one of ours that this program knows: its version, or a sentence and
+ * ERROR_STORE_FAILED where it is not, or is newer. */
+int schema_examine(sqlite3 *db, const struct schema *schema, const char *path, int *ret_version,
+    struct fault *ret_fault);
+
 /* What failed last on the connection, as a sentence that names the file and what to do. */
 int schema_fault(sqlite3 *db, const char *path, struct fault *ret_fault);
 

@@ -24,7 +24,7 @@
     X(COMMIT, "COMMIT")                                                                            \
     X(ROLLBACK, "ROLLBACK")                                                                        \
     X(GET_STATE, "SELECT epoch, dropped_networks, stamp FROM index_state WHERE one = 1")           \
-    X(SET_STATE, "UPDATE index_state SET epoch = ?1, stamp = ?2 WHERE one = 1")                    \
+    X(SET_STATE, "UPDATE index_state SET epoch = ?1, stamp = ?2, program = ?3 WHERE one = 1")      \
     X(COUNT_DROPPED,                                                                               \
         "UPDATE index_state SET dropped_networks = dropped_networks + 1 WHERE one = 1")            \
     X(LOAD_NETWORKS, "SELECT number, name, birth, seq, horizon, "                                  \

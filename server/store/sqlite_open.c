@@ -4,6 +4,7 @@
 #include "store/schema.h"
 
 #include "log.h"
+#include "version.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -135,6 +136,7 @@ bool sqlite_write_stamp(struct store_sqlite *sqlite, const char *stamp)
 
     query_bind_int(&query, (int64_t)sqlite->epoch);
     query_bind_text(&query, stamp);
+    query_bind_text(&query, SIGNPOST_VERSION);
     return query_run(&query) == 0;
 }
 

@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct control {
     _Atomic uint32_t stall_ms; /* the next write waits for so long, once; 0: off */
     _Atomic uint32_t error;    /* every write fails with this errno; 0: off */
     _Atomic uint32_t touched;  /* counts the writes that waited or failed */
+    _Atomic uint32_t kill_in;  /* the write of this number kills the process instead; 0: off */
 };
 
 static struct control *control;
@@ -39,6 +41,8 @@ static int disk_answers(void)
 {
     if (!control)
         return 0;
+    if (control->kill_in && --control->kill_in == 0)
+        raise(SIGKILL);
     uint32_t stall_ms = atomic_exchange(&control->stall_ms, 0);
     if (stall_ms) {
         control->touched++;

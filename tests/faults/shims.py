@@ -33,9 +33,10 @@ class Shim:
 
 
 class Disk(Shim):
-    """`stall_ms`: the next write waits so long, once. `error`: every write fails with it."""
+    """`stall_ms`: the next write waits so long, once. `error`: every write fails with it.
+    `kill_in`: the write of this number from now is a SIGKILL instead."""
 
-    fields = ("stall_ms", "error", "touched")
+    fields = ("stall_ms", "error", "touched", "kill_in")
 
     def __init__(self, case):
         super().__init__(case, "disk")

@@ -11,6 +11,8 @@ import tempfile
 import threading
 import unittest
 
+from tests.install import conf
+from tests.lib import index
 from tests.lib.index import ROOT, SANITIZER, Index, clean_environment
 
 BUILD = os.environ.get("BUILD") or os.path.dirname(os.environ.get("SIGNPOSTD", "")) or "build"
@@ -39,12 +41,14 @@ def sanitizers():
                     if mark in names)
 
 
-def make_install(**variables):
+def make_install(target="install", **variables):
     """`make install` in an environment that the make around this test has left no trace in."""
     environment = {key: value for key, value in clean_environment().items()
                    if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
-    variables = {"BUILD": BUILD, "SAN": sanitizers(), **variables}
-    output_of("make", "install", *(f"{key}={value}" for key, value in variables.items()),
+    # By the name that it was built with: the dependencies of the objects say that name.
+    build = os.path.relpath(os.path.join(ROOT, BUILD), ROOT)
+    variables = {"BUILD": build, "SAN": sanitizers(), **variables}
+    output_of("make", target, *(f"{key}={value}" for key, value in variables.items()),
               cwd=ROOT, env=environment)
 
 
@@ -152,7 +156,10 @@ class FilesTest(InstallCase):
             "bin/signpost", "bin/signpostd", "include/signpost.h", "lib/libsignpost.a",
             "lib/libsignpost.so", "lib/libsignpost.so.0", f"lib/libsignpost.so.{self.version()}",
             "lib/pkgconfig/signpost.pc", "share/bash-completion/completions/signpost",
-            "share/zsh/site-functions/_signpost"})
+            "share/zsh/site-functions/_signpost", "share/doc/signpost/LICENSE",
+            "share/signpost/signpost.js", "share/signpost/signpost.d.ts",
+            "share/signpost/package.json", "lib/systemd/system/signpostd.service",
+            "etc/signpost/signpostd.conf"})
         self.assertLessEqual({"share/man/man3/libsignpost.3", "share/man/man8/signpostd.8"}, pages)
 
     def version(self):
@@ -195,11 +202,67 @@ class FilesTest(InstallCase):
         self.assertEqual(os.listdir(destination), ["opt"])
 
 
+    def test_uninstall_leaves_the_options_alone(self):
+        destination = os.path.join(self.folder, "removed")
+        make_install(DESTDIR=destination, PREFIX="/usr")
+        options = os.path.join(destination, "etc/signpost/signpostd.conf")
+        with open(options, "a", encoding="utf-8") as file:
+            file.write("SIGNPOST_DEMO=yes\n")
+        make_install(DESTDIR=destination, PREFIX="/usr")
+        self.assertTrue(read(options).endswith("\nSIGNPOST_DEMO=yes\n"), "they were written over")
+        make_install("uninstall", DESTDIR=destination, PREFIX="/usr")
+        left = [os.path.join(folder, name) for folder, _, names in os.walk(destination)
+                for name in names]
+        self.assertEqual(left, [options])
+
+
+class ServiceTest(InstallCase):
+    """The unit as it is installed, by what systemd itself says of it."""
+
+    EXPOSURE_MOST = 15  # tenths; systemd calls up to 20 "OK", and no service at all 96
+
+    def setUp(self):
+        self.unit = os.path.join(self.prefix, "lib/systemd/system/signpostd.service")
+
+    def test_unit_names_what_is_installed(self):
+        unit = dict(re.findall(r"^(ExecStart|EnvironmentFile)=(.*)$", read(self.unit), re.MULTILINE))
+        self.assertEqual(unit, {
+            "ExecStart": os.path.join(self.prefix, "bin/signpostd"),
+            "EnvironmentFile": "-" + os.path.join(self.prefix, "etc/signpost/signpostd.conf")})
+        self.assertNotIn("@PREFIX@", read(self.unit))
+        self.assertNotIn("@SYSCONFDIR@", read(self.unit))
+
+    def test_unit_is_understood_and_locked_down(self):
+        self.assertEqual(output_of("systemd-analyze", "verify", "--man=no", self.unit), "")
+        output_of("systemd-analyze", "security", "--offline=yes",
+                  f"--threshold={self.EXPOSURE_MOST}", self.unit)
+
+    def test_unit_without_its_locks_is_found(self):
+        weak = os.path.join(self.folder, "weak.service")
+        with open(weak, "w", encoding="utf-8") as file:
+            file.write(re.sub(r"^(SystemCallFilter|DynamicUser|Protect\w+)=.*\n", "",
+                              read(self.unit), flags=re.MULTILINE))
+        with self.assertRaises(AssertionError):
+            output_of("systemd-analyze", "security", "--offline=yes",
+                      f"--threshold={self.EXPOSURE_MOST}", weak)
+
+    def test_example_of_options_is_what_help_says(self):
+        self.assertEqual(read(ROOT, "docs", "signpostd.conf"), conf.example(),
+                         "run tests/install/conf.py >docs/signpostd.conf")
+
+    def test_example_with_its_defaults_put_in_is_a_good_configuration(self):
+        given = dict(re.findall(r"^#(SIGNPOST_\w+)=(.*)$", conf.example(), re.MULTILINE))
+        self.assertGreater(len(given), 20)
+        done = index.run("--check-config", env=clean_environment(
+            **{**given, "SIGNPOST_DB": os.path.join(self.folder, "some.db")}))
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done)
+
+
 class ExampleTest(InstallCase):
     def test_example_is_short_and_that_of_the_guide(self):
         example = read(EXAMPLE)
         self.assertLess(len(example.splitlines()), LINES_MAX)
-        copies = re.findall(r"<!-- peers\.c -->\n```c\n(.*?)```\n<!-- end of peers\.c -->",
+        copies = re.findall(r"<!-- file: peers\.c -->\n```c\n(.*?)```\n<!-- end of peers\.c -->",
                             read(GUIDE), re.DOTALL)
         self.assertEqual(copies, [example])
 

@@ -7,6 +7,7 @@
 #include "store/sqlite_internal.h"
 
 #include "schema_sql.h"
+#include "version.h"
 
 #include <signal.h>
 #include <sys/stat.h>
@@ -268,8 +269,8 @@ static void test_open_of_a_newer_file_refuses(void **state)
     close_fixture(state);
     make_database(fixture->path, "PRAGMA user_version = 7");
     expect_refusal(fixture->path, fixture->path,
-        "%s was written by a newer signpostd (schema 7, this one knows 1): upgrade signpostd or "
-        "give another file with --db");
+        "%s was written by a newer signpostd (version \"" SIGNPOST_VERSION "\", schema 7, this one "
+        "knows 2): upgrade signpostd or give another file with --db");
 }
 
 static void test_open_of_a_damaged_file_refuses(void **state)

@@ -443,17 +443,36 @@ static void test_options_unknown_option_with_none_near_says_help(void **state)
     assert_wrong("unknown option \"--\?\?[31m\?\": see --help", "--\x1b\xff[31m\n");
 }
 
+#define TAKES "signpostd takes options, or the command backup FILE; see --help"
+
 static void test_options_stray_argument_is_wrong(void **state)
 {
     (void)state;
-    assert_wrong("stray argument \"here\": signpostd takes options only, see --help", "here");
-    assert_wrong(
-        "stray argument \"yes\": signpostd takes options only, see --help", "--open", "yes");
-    assert_wrong("stray argument \"\": signpostd takes options only, see --help", "");
-    assert_wrong("stray argument \"-\": signpostd takes options only, see --help", "-");
-    assert_wrong("stray argument \"--\": signpostd takes options only, see --help", "--");
-    assert_wrong("stray argument \"--=x\": signpostd takes options only, see --help", "--=x");
-    assert_wrong("stray argument \"listen\": signpostd takes options only, see --help", "listen");
+    assert_wrong("stray argument \"here\": " TAKES, "here");
+    assert_wrong("stray argument \"yes\": " TAKES, "--open", "yes");
+    assert_wrong("stray argument \"\": " TAKES, "");
+    assert_wrong("stray argument \"-\": " TAKES, "-");
+    assert_wrong("stray argument \"--\": " TAKES, "--");
+    assert_wrong("stray argument \"--=x\": " TAKES, "--=x");
+    assert_wrong("stray argument \"listen\": " TAKES, "listen");
+}
+
+static void test_options_backup_takes_one_file(void **state)
+{
+    (void)state;
+    assert_runs("backup", "copy.db");
+    assert_string_equal(options.backup_to, "copy.db");
+    assert_runs("--db", "some.db", "backup", "backup");
+    assert_string_equal(options.backup_to, "backup");
+    assert_string_equal(options.db, "some.db");
+    assert_runs("--db", "backup");
+    assert_null(options.backup_to);
+    /* What the index would not start with is no matter. */
+    assert_runs("backup", "copy.db", "--listen", "0.0.0.0:1");
+    assert_wrong("backup needs the name of the file to make: signpostd backup FILE", "backup");
+    assert_wrong("stray argument \"more\": " TAKES, "backup", "copy.db", "more");
+    assert_wrong("stray argument \"\": " TAKES, "backup", "");
+    assert_wrong("stray argument \"copy.db\": " TAKES, "copy.db", "backup");
 }
 
 static void test_options_missing_value_is_wrong(void **state)
@@ -780,6 +799,7 @@ int main(void)
         OPTIONS_TEST(test_options_unknown_option_suggests_the_nearest),
         OPTIONS_TEST(test_options_unknown_option_with_none_near_says_help),
         OPTIONS_TEST(test_options_stray_argument_is_wrong),
+        OPTIONS_TEST(test_options_backup_takes_one_file),
         OPTIONS_TEST(test_options_missing_value_is_wrong),
         OPTIONS_TEST(test_options_bad_number_is_wrong),
         OPTIONS_TEST(test_options_bad_word_or_range_is_wrong),

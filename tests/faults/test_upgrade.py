@@ -1,0 +1,61 @@
+"""The process is killed at each write of an upgrade: the database is of one version or the other."""
+
+import os
+import shutil
+import signal
+import subprocess
+import unittest
+
+from tests.faults.case import FaultCase, figure
+from tests.faults.shims import Disk
+from tests.lib import past
+from tests.lib.index import Index, binary, clean_environment
+
+START_S = 20
+
+
+class TestUpgrade(FaultCase):
+    def killed(self, disk, db, write):
+        """Starts an index that is killed at that write; False where it came to be ready before."""
+        disk.set(kill_in=write)
+        process = subprocess.Popen(
+            [binary(), "--db", db, "--listen", "127.0.0.1:0"], stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True, env=clean_environment(**disk.environment))
+        with process:
+            ready = any(" ready " in line for line in process.stderr)
+            if ready:
+                process.kill()
+            process.wait(START_S)
+        disk.set(kill_in=0)
+        self.assertEqual(process.returncode, -signal.SIGKILL)
+        return not ready
+
+    def test_kill_at_each_write_leaves_one_version_whole(self):
+        disk = Disk(self)
+        with Index() as index:
+            folder = index.folder
+            index.stop()
+            schemas = {2: past.schema(index.db), 1: past.schema(past.V1)}
+            index.start()
+        os.makedirs(folder)
+        self.addCleanup(shutil.rmtree, folder)
+        kills = {1: 0, 2: 0}
+        for write in range(1, 1000):
+            db = os.path.join(folder, f"{write}.db")
+            past.copy(past.V1, db)
+            if not self.killed(disk, db, write):
+                break
+            with self.subTest(write=write):
+                found = past.schema(db)
+                self.assertEqual(found, schemas[found[0]])
+                kills[found[0]] += 1
+                with Index(db=db) as index:
+                    past.check(self, index)
+                self.assertEqual(past.schema(db), schemas[2])
+        self.assertGreater(min(kills.values()), 0, kills)
+        figure("kill -9 at each write of an upgrade", f"{kills[1]} times the old version was left, "
+               f"{kills[2]} times the new one; nothing lost")
+
+
+if __name__ == "__main__":
+    unittest.main()
