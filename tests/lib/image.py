@@ -98,8 +98,8 @@ class Image:
         assert self.config["Entrypoint"] == ["/signpostd"]
         os.makedirs(os.path.join(self.root, "proc"), exist_ok=True)  # an engine makes it, too
         return ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", f"root={self.root}",
-                f"volume={volume or ''}", f"user={user}", *environment, "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c",
-                script, "sh", *arguments]
+                f"volume={volume or ''}", f"user={user}", *environment, "unshare", "--mount",
+                "--pid", "--fork", "--kill-child", "sh", "-c", script, "sh", *arguments]
 
     def run(self, *arguments, user="65532:65532", volume=None, environment=None):
         """For what ends by itself."""
