@@ -5,12 +5,12 @@ import os
 import re
 import tempfile
 import unittest
+import urllib.request
 
 import yaml
 
 from tests.lib import index as process
 from tests.lib.compose import stages
-from tests.lib.http import Client
 from tests.lib.index import ROOT, Index, clean_environment
 from tests.lib.keys import new_key
 
@@ -60,8 +60,11 @@ class TestKubernetes(unittest.TestCase):
                          self.objects["Secret"]["metadata"]["name"])
 
     def test_it_fits_the_image(self):
-        port = int(self.image["SIGNPOST_LISTEN"].rpartition(":")[2])
-        self.assertEqual(self.container["ports"][0]["containerPort"], port)
+        listens = {"http": self.image["SIGNPOST_LISTEN"],
+                   "ops": self.environment({})["SIGNPOST_OPS_LISTEN"]}
+        ports = {port["name"]: port["containerPort"] for port in self.container["ports"]}
+        self.assertEqual(ports, {name: int(listen.rpartition(":")[2])
+                                 for name, listen in listens.items()})
         mounts = {mount["name"]: mount["mountPath"] for mount in self.container["volumeMounts"]}
         self.assertEqual(mounts["data"], os.path.dirname(self.image["SIGNPOST_DB"]))
         self.assertEqual(mounts["data"], stages()[None]["VOLUME"])
@@ -88,15 +91,16 @@ class TestKubernetes(unittest.TestCase):
     def test_index_takes_its_environment_and_answers_the_probes(self):
         secret = self.objects["Secret"]["stringData"]
         keys = {name: text + new_key("default")[1] + "\n" for name, text in secret.items()}
-        # In JSON there is no `ready` as the helper of the tests reads it.
-        environment = {**self.environment(keys), "SIGNPOST_LOG_FORMAT": "text"}
+        # In JSON there is no `ready` as the helper of the tests reads it, and the port may be taken.
+        environment = {**self.environment(keys), "SIGNPOST_LOG_FORMAT": "text",
+                       "SIGNPOST_OPS_LISTEN": "127.0.0.1:0"}
         with Index(env=environment) as index:
-            client = Client(index)
-            self.addCleanup(client.close)
+            port = int(re.search(r"ops_listening address=127.0.0.1 port=(\d+)", index.log())[1])
             for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
                 get = self.container[probe]["httpGet"]
-                self.assertEqual(get["port"], self.container["ports"][0]["name"])
-                self.assertEqual(client.get(get["path"]).status, 200, probe)
+                self.assertEqual(get["port"], "ops")
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}{get['path']}") as reply:
+                    self.assertEqual(reply.status, 200, probe)
         done = process.run("--check-config", env=clean_environment(
             **self.image, **self.environment(keys)))
         self.assertEqual(done.returncode, 0, done)
