@@ -138,7 +138,8 @@ static const struct option options_table[] = {
     {"log-level", "LEVEL", value_read_level, FIELD(log_level), .standard = "info",
         .expected = "error, warn, info or debug",
         .help = "What is logged: error, warn, info or debug, each with those before it."},
-    {"check-config", FLAG, FIELD(check_config), .help = "Check the options, say so, and exit."},
+    {"check-config", FLAG, FIELD(check_config),
+        .help = "Check the options, their files and the database, say what is wrong, and exit."},
     {"version", .help = "Print the version and exit."},
     {"help", .help = "Print this and exit; also -h."},
 };
