@@ -31,7 +31,8 @@ MAN_PAGES = $(wildcard docs/man/*.[1-8])
 JS_MODULE = client/js/signpost.js client/js/signpost.d.ts client/js/package.json
 
 # What the index serves as it is; server/pages/files.h says which.
-PAGE_FILES = $(wildcard client/js/*.js client/js/*.ts client/js/*.html)
+PAGE_FILES = $(wildcard client/js/*.js client/js/*.ts client/js/*.html server/pages/*.html) \
+	docs/openapi.json
 
 SERVER_SOURCES = $(wildcard server/*.c server/*/*.c)
 CLIENT_FOLDERS = session direct mesh nat
@@ -265,6 +266,9 @@ $(FUZZ_BUILD)/obj/server/pages/files.o: $(PAGE_FILES)
 -include $(patsubst %.o,%.d,$(call fuzz_objects,$(FUZZ_HELPERS) $(SERVER_SOURCES) $(CLIENT_SOURCES) \
 	$(wildcard tests/fuzz/fuzz_*.c)))
 
+api: ## write docs/openapi.json and docs/api.md anew, from docs/openapi/*.py
+	$(Q)PYTHONDONTWRITEBYTECODE=1 python3 -m docs.openapi
+
 demo: all ## two peers meet over the index, with nothing but curl
 	@SIGNPOSTD=$(abspath $(BUILD)/signpostd) sh tests/e2e/demo.sh
 
@@ -364,5 +368,5 @@ help: ## this list
 
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
-.PHONY: all toolchain run examples setup test tests check test-valgrind coverage fuzz demo bench lint lint-includes lint-format \
+.PHONY: all toolchain run examples setup test tests check test-valgrind coverage fuzz api demo bench lint lint-includes lint-format \
 	lint-cppcheck lint-analyzer lint-tidy lint-selftest install uninstall clean help

@@ -115,6 +115,24 @@ struct check_reply {
 };
 void codec_write_check(struct text *out, const struct check_reply *reply);
 
+/* What GET / tells of the index itself; a cap of 0 is no limit. */
+struct status_reply {
+    bool ready;
+    int64_t wall_ms;
+    double uptime_s;
+    bool counts; /* may nodes and networks be told? */
+    size_t nodes, networks;
+    size_t waiting, max_waiting;
+    size_t connections, max_connections;
+    double cpu_share;
+    size_t memory_bytes;
+};
+
+/* Of each node what changes from second to second. */
+void codec_add_sign_of_life(struct text *nodes, const struct node_view *node);
+void codec_write_status(struct text *out, const struct status_reply *status,
+    const struct poll_pieces *pieces, const struct poll_result *result);
+
 /* For index_config.undeliverable_body. */
 size_t codec_undeliverable_body(
     const struct index_undeliverable *about, char *ret_body, size_t size);

@@ -1,7 +1,9 @@
 /*
- * What the files of the codec share: finding the exact bytes of a member's value in JSON text.
+ * What the files of the codec share: finding the exact bytes of a member's value in JSON text, and
+ * writing values.
  *
- *   codec_read.c  bodies in      codec_write.c  replies out      codec_span.c  the bytes between
+ *   codec_read.c  bodies in      codec_write.c  replies out, that of the status page in
+ *   codec_span.c  the bytes between                              codec_status.c
  */
 #ifndef SIGNPOST_CODEC_INTERNAL_H
 #define SIGNPOST_CODEC_INTERNAL_H
@@ -21,5 +23,10 @@ bool codec_find_member(const char *text, size_t size, const char *name, struct s
 
 /* Is the value a string with that content? */
 bool codec_span_is_string(const struct span *value, const char *content);
+
+void codec_write_integer(struct text *out, uint64_t number);
+void codec_write_seconds(struct text *out, double seconds); /* at most three decimals */
+void codec_write_time(struct text *out, int64_t wall_ms);   /* RFC 3339, in UTC */
+void codec_write_cursor(struct text *out, const struct cursor *cursor);
 
 #endif

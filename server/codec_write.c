@@ -1,4 +1,4 @@
-#include "codec.h"
+#include "codec_internal.h"
 
 #include <string.h>
 #include <time.h>
@@ -89,13 +89,13 @@ static void write_digits(struct text *out, uint64_t number, size_t width)
     text_append(out, digits + at, sizeof digits - at);
 }
 
-static void write_integer(struct text *out, uint64_t number)
+void codec_write_integer(struct text *out, uint64_t number)
 {
     write_digits(out, number, 1);
 }
 
 /* At most three decimals, in digits of our own: printf's decimal point depends on the locale. */
-static void write_seconds(struct text *out, double seconds)
+void codec_write_seconds(struct text *out, double seconds)
 {
     if (!(seconds > -1e12 && seconds < 1e12)) /* so written, it holds for what is no number too */
         seconds = 0;
@@ -104,7 +104,7 @@ static void write_seconds(struct text *out, double seconds)
 
     if (ms < 0)
         text_append(out, "-", 1);
-    write_integer(out, size / 1000);
+    codec_write_integer(out, size / 1000);
     if (fraction == 0)
         return;
     size_t width = 3;
@@ -115,7 +115,7 @@ static void write_seconds(struct text *out, double seconds)
 }
 
 /* RFC 3339, in UTC. Years outside 1970 to 9999, which only a broken clock gives, are cut to it. */
-static void write_time(struct text *out, int64_t wall_ms)
+void codec_write_time(struct text *out, int64_t wall_ms)
 {
     static const int64_t last_s = 253402300799;
     time_t seconds = wall_ms < 0 ? 0 : wall_ms / 1000 > last_s ? last_s : wall_ms / 1000;
@@ -132,7 +132,7 @@ static void write_time(struct text *out, int64_t wall_ms)
     text_append(out, "\"", 1);
 }
 
-static void write_cursor(struct text *out, const struct cursor *cursor)
+void codec_write_cursor(struct text *out, const struct cursor *cursor)
 {
     char text[CURSOR_TEXT_SIZE];
 
@@ -179,7 +179,7 @@ void codec_write_you(struct text *out, const struct address *address, unsigned p
     text_puts(out, "{\"address\":");
     write_address(out, address);
     text_puts(out, ",\"port\":");
-    write_integer(out, port);
+    codec_write_integer(out, port);
     text_puts(out, address->family == 6 ? ",\"family\":\"ipv6\"}" : ",\"family\":\"ipv4\"}");
 }
 
@@ -188,9 +188,9 @@ static void write_lease(
     struct text *out, int ttl_s, double heartbeat_after_s, const struct address *you, unsigned port)
 {
     text_puts(out, "\"ttl\":");
-    write_seconds(out, ttl_s);
+    codec_write_seconds(out, ttl_s);
     text_puts(out, ",\"heartbeat_after\":");
-    write_seconds(out, heartbeat_after_s);
+    codec_write_seconds(out, heartbeat_after_s);
     text_puts(out, ",\"you\":");
     codec_write_you(out, you, port);
 }
@@ -211,7 +211,7 @@ void codec_write_registered(
     text_puts(out, ",\"endpoints\":");
     write_lines(out, registered->endpoints);
     text_puts(out, ",\"cursor\":");
-    write_cursor(out, &registered->cursor);
+    codec_write_cursor(out, &registered->cursor);
     text_puts(out, "}\n");
 }
 
@@ -221,9 +221,9 @@ void codec_write_heartbeat(
     text_puts(out, "{");
     write_lease(out, heartbeat->ttl_s, heartbeat->heartbeat_after_s, you, port);
     text_puts(out, ",\"cursor\":");
-    write_cursor(out, &heartbeat->cursor);
+    codec_write_cursor(out, &heartbeat->cursor);
     text_puts(out, ",\"mail\":");
-    write_integer(out, heartbeat->mail);
+    codec_write_integer(out, heartbeat->mail);
     text_puts(out, "}\n");
 }
 
@@ -245,11 +245,11 @@ void codec_write_node(struct text *out, const struct node_view *node)
     text_puts(out, ",\"reach\":");
     text_puts(out, node->reach);
     text_puts(out, ",\"registered_at\":");
-    write_time(out, node->registered_wall_ms);
+    codec_write_time(out, node->registered_wall_ms);
     text_puts(out, ",\"age\":");
-    write_seconds(out, node->age_s);
+    codec_write_seconds(out, node->age_s);
     text_puts(out, ",\"expires_in\":");
-    write_seconds(out, node->expires_in_s);
+    codec_write_seconds(out, node->expires_in_s);
     text_puts(out, "}");
 }
 
@@ -258,17 +258,17 @@ void codec_write_node(struct text *out, const struct node_view *node)
 void codec_write_sent(struct text *out, const struct sent *sent)
 {
     text_puts(out, "{\"seq\":");
-    write_integer(out, sent->seq);
+    codec_write_integer(out, sent->seq);
     text_puts(out, sent->handed ? ",\"state\":\"handed\"" : ",\"state\":\"queued\"");
     text_puts(out, ",\"expires_in\":");
-    write_seconds(out, sent->expires_in_s);
+    codec_write_seconds(out, sent->expires_in_s);
     text_puts(out, "}\n");
 }
 
 static void write_message(struct text *out, const struct message_view *message)
 {
     text_puts(out, "{\"seq\":");
-    write_integer(out, message->seq);
+    codec_write_integer(out, message->seq);
     text_puts(out, ",\"id\":");
     codec_write_string(out, message->id);
     text_puts(out, ",\"from\":");
@@ -285,9 +285,9 @@ static void write_message(struct text *out, const struct message_view *message)
     text_puts(out, ",\"body\":");
     text_append(out, message->body, message->body_size);
     text_puts(out, ",\"sent_at\":");
-    write_time(out, message->sent_wall_ms);
+    codec_write_time(out, message->sent_wall_ms);
     text_puts(out, ",\"expires_in\":");
-    write_seconds(out, message->expires_in_s);
+    codec_write_seconds(out, message->expires_in_s);
     text_puts(out, "}");
 }
 
@@ -365,7 +365,7 @@ static void write_list(
     text_puts(out, "{\"network\":");
     codec_write_string(out, result->network);
     text_puts(out, ",\"cursor\":");
-    write_cursor(out, &result->cursor);
+    codec_write_cursor(out, &result->cursor);
     text_puts(out, ",\"reset\":");
     write_bool(out, result->reset);
     text_puts(out, ",\"more\":");
@@ -385,7 +385,7 @@ static void write_mail(
     struct text *out, const struct poll_pieces *pieces, const struct poll_result *result)
 {
     text_puts(out, "{\"next\":");
-    write_cursor(out, &result->next);
+    codec_write_cursor(out, &result->next);
     text_puts(out, ",\"reset\":");
     write_bool(out, result->mail_reset);
     text_puts(out, ",\"messages\":");
@@ -415,7 +415,7 @@ void codec_write_events(
     text_puts(out, ",\"mail\":");
     write_mail(out, pieces, result);
     text_puts(out, ",\"heartbeat_after\":");
-    write_seconds(out, result->heartbeat_after_s);
+    codec_write_seconds(out, result->heartbeat_after_s);
     text_puts(out, "}\n");
 }
 
@@ -456,7 +456,7 @@ void codec_write_ice(
         text_puts(out, "}");
     }
     text_puts(out, "],\"ttl\":");
-    write_integer(out, LIMIT_TURN_TTL_S);
+    codec_write_integer(out, LIMIT_TURN_TTL_S);
     text_puts(out, "}\n");
 }
 
@@ -489,7 +489,7 @@ void codec_write_problem(struct text *out, const struct fault *fault)
     text_puts(out, "\",\"title\":");
     codec_write_string(out, error_title(fault->error));
     text_puts(out, ",\"status\":");
-    write_integer(out, error_http_status(fault->error));
+    codec_write_integer(out, error_http_status(fault->error));
     text_puts(out, ",\"detail\":");
     codec_write_string(out, fault->detail);
     text_puts(out, ",\"code\":");

@@ -1,4 +1,5 @@
 /* signpostd: reads its options, runs the service, says in one line why it cannot. */
+#include "healthcheck.h"
 #include "log.h"
 #include "options.h"
 #include "service.h"
@@ -55,6 +56,11 @@ int main(int argc, char **argv)
     case OPTIONS_DONE: return 0;
     case OPTIONS_WRONG: complain(&fault); return EXIT_USAGE;
     case OPTIONS_RUN: break;
+    }
+    if (options.healthcheck) {
+        int error = healthcheck_ask(&options, &fault);
+        fprintf(error ? stderr : stdout, "signpostd: %s\n", error ? fault.detail : "ready");
+        return error ? EXIT_RUNTIME : 0;
     }
     log_set(options.log_level, options.log_json);
     if (options.backup_to)

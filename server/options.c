@@ -140,6 +140,9 @@ static const struct option options_table[] = {
         .help = "What is logged: error, warn, info or debug, each with those before it."},
     {"check-config", FLAG, FIELD(check_config),
         .help = "Check the options, their files and the database, say what is wrong, and exit."},
+    {"healthcheck", FLAG, FIELD(healthcheck),
+        .help = "Ask the index that runs here with the same options whether it is ready, and exit: "
+                "0, or 1 and why not. For containers."},
     {"version", .help = "Print the version and exit."},
     {"help", .help = "Print this and exit; also -h."},
 };

@@ -63,6 +63,7 @@ struct options {
     enum log_level log_level;
     bool log_json;
     bool check_config;     /* --check-config: parse, say so, exit 0 */
+    bool healthcheck;      /* --healthcheck: ask the index that runs with these options, exit */
     const char *backup_to; /* backup FILE: copy the database there and exit; NULL: run */
 };
 

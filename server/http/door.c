@@ -11,6 +11,9 @@
 
 #define PREFLIGHT_MAX_AGE_S "86400"
 
+/* Looking at one node of a filtered list takes about as long as writing so much of a page. */
+#define FILTERED_BYTES 512
+
 static int64_t door_now_ms(const struct http_door *door)
 {
     return clock_now_ms(door->config.clock);
@@ -51,6 +54,24 @@ const struct keys *request_keys(const struct request *request)
 struct index *request_index(const struct request *request)
 {
     return request->door->config.index;
+}
+
+void request_status(const struct request *request, struct status_reply *ret_status)
+{
+    struct http_door *door = request->door;
+    int64_t now_ms = door_now_ms(door);
+
+    usage_measure(&door->usage, now_ms);
+    *ret_status = (struct status_reply){
+        .wall_ms = clock_wall_ms(door->config.clock),
+        .uptime_s = (double)(now_ms - door->began_ms) / 1000,
+        .waiting = waits_count(door->waits),
+        .max_waiting = door->config.max_waiters,
+        .connections = http_loop_connections(door->loop),
+        .max_connections = door->config.max_connections,
+        .cpu_share = door->usage.cpu_share,
+        .memory_bytes = door->usage.memory_bytes,
+    };
 }
 
 void request_heard(struct request *request)
@@ -318,6 +339,12 @@ bool request_page_grew(struct request *request, size_t bytes, size_t length)
                             : LIMIT_SMALL_PAGE_BYTES);
 }
 
+bool request_meta_matches(struct request *request, const char *meta)
+{
+    request_page_grew(request, FILTERED_BYTES, 0);
+    return codec_meta_matches(meta, request->filters, request->filter_count);
+}
+
 /* --- parked requests ------------------------------------------------------------------------- */
 
 static void on_vanished(struct wait *wait)
@@ -387,6 +414,8 @@ int http_door_new(
     if (!door)
         return fault_set(ret_fault, ERROR_NO_MEMORY, "no memory for the door");
     door->config = *config;
+    door->began_ms = door_now_ms(door);
+    usage_measure(&door->usage, door->began_ms); /* shares are of what comes from here on */
     int error = waits_new(config->uv, config->max_waiters, config->max_waiters_per_address,
         on_vanished, &door->waits);
     if (error) {

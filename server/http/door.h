@@ -95,6 +95,7 @@ struct request {
     size_t filter_count;
     struct poll *poll;   /* under way, or NULL */
     struct check *check; /* likewise */
+    bool ready;          /* of GET /: whether the index is */
 
     /* private to the door */
     struct source *source; /* the caller's; held unless it is the connection's */
@@ -132,11 +133,17 @@ void request_reply_bytes(struct request *request, unsigned status, const char *t
 /* A page grew by so many bytes and has `length` now: may it grow further? */
 bool request_page_grew(struct request *request, size_t bytes, size_t length);
 
+/* By the request's filters; counts as growth. */
+bool request_meta_matches(struct request *request, const char *meta);
+
 const struct keys *request_keys(const struct request *request); /* NULL: none */
 struct index *request_index(const struct request *request);
 const struct ice *request_ice(const struct request *request);
 const struct pages *request_pages(const struct request *request);
 struct checker *request_checker(const struct request *request);
+
+/* How the process is and what the door holds, for GET /: fills all but `ready` and the counts. */
+void request_status(const struct request *request, struct status_reply *ret_status);
 void request_heard(struct request *request); /* of a change in a list, by this answer */
 
 /* Parses the body as JSON into `request->json`; where that fails the request is answered. */

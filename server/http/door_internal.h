@@ -4,6 +4,7 @@
 #define SIGNPOST_HTTP_DOOR_INTERNAL_H
 
 #include "http/door.h"
+#include "usage.h"
 
 struct http_door {
     struct http_door_config config;
@@ -11,6 +12,8 @@ struct http_door {
     struct waits *waits;
     size_t pages_bytes;  /* put together in this pass */
     size_t bodies_bytes; /* parsed in this pass, of large ones */
+    int64_t began_ms;
+    struct usage usage;
     bool draining;
 };
 

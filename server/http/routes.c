@@ -3,16 +3,15 @@
 #include "http/check.h"
 #include "http/etag.h"
 #include "http/ice.h"
+#include "http/link.h"
 #include "http/query.h"
+#include "http/status.h"
 #include "server_limits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-/* Looking at one node of a filtered list takes about as long as writing so much of a page. */
-#define FILTERED_BYTES 512
 
 /* --- pieces of a poll's answer --------------------------------------------------------------- */
 
@@ -49,8 +48,7 @@ static bool match_filters(const char *meta, void *user)
 {
     struct request *request = user;
 
-    request_page_grew(request, FILTERED_BYTES, 0);
-    return codec_meta_matches(meta, request->filters, request->filter_count);
+    return request_meta_matches(request, meta);
 }
 
 /* Fills a poll from the query and asks. */
@@ -80,34 +78,12 @@ static void poll_by_query(struct request *request, bool list, bool mail, poll_do
 
 /* --- lists ----------------------------------------------------------------------------------- */
 
-static void text_encode(struct text *out, const char *string)
-{
-    for (; *string; string++) {
-        unsigned char character = (unsigned char)*string;
-        bool plain = strchr("-._~", character) || (character >= '0' && character <= '9') ||
-                     ((character | 0x20) >= 'a' && (character | 0x20) <= 'z');
-        text_printf(out, plain ? "%c" : "%%%02X", character);
-    }
-}
-
 /* Where a whole list goes on, as a link (RFC 8288). */
 static void write_next_link(struct request *request, const char *after, struct text *out)
 {
-    const char *limit = request_query(request, "limit");
-    const char *network = request_query(request, "network");
-
-    text_puts(out, "</list?after=");
-    text_puts(out, after);
-    if (limit)
-        text_printf(out, "&limit=%s", limit);
-    if (network)
-        text_printf(out, "&network=%s", network);
-    for (size_t i = 0; i < request->filter_count; i++) {
-        text_puts(out, "&meta.");
-        text_encode(out, request->filters[i].key);
-        text_puts(out, "=");
-        text_encode(out, request->filters[i].value);
-    }
+    text_puts(out, "<");
+    link_write(out, "/list", after, request_query(request, "limit"),
+        request_query(request, "network"), request->filters, request->filter_count);
     text_puts(out, ">; rel=\"next\"");
 }
 
@@ -389,10 +365,11 @@ static void handle_page(struct request *request)
 
 /* --- the table ------------------------------------------------------------------------------- */
 
-/* A path that ends in a slash takes one name after it. */
+/* A path that ends in a slash takes one name after it, but for the root. */
 static const struct route routes[] = {
     {"POST", "/register", handle_register, IMPORTANCE_LIFE, ROUTE_BRINGS_TOKEN},
     {"POST", "/heartbeat", handle_heartbeat, IMPORTANCE_LIFE, 0},
+    {"GET", "/", handle_status, IMPORTANCE_LIST, ROUTE_HEAD | ROUTE_PUBLIC},
     {"GET", "/list", handle_list, IMPORTANCE_LIST, ROUTE_HEAD},
     {"GET", "/nodes/", handle_node, IMPORTANCE_CHANGE, ROUTE_HEAD},
     {"DELETE", "/nodes/", handle_remove, IMPORTANCE_LIFE, 0},
@@ -414,7 +391,7 @@ static bool path_matches(const struct route *route, const char *path, const char
 {
     size_t length = strlen(route->path);
 
-    if (route->path[length - 1] != '/') {
+    if (length == 1 || route->path[length - 1] != '/') {
         *ret_name = NULL;
         return !strcmp(path, route->path);
     }

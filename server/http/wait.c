@@ -61,6 +61,11 @@ void waits_free(struct waits *waits)
     free(waits);
 }
 
+size_t waits_count(const struct waits *waits)
+{
+    return waits->count;
+}
+
 bool waits_have_room(const struct waits *waits, const struct source *source)
 {
     if (waits->max && waits->count >= waits->max)

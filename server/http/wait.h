@@ -28,6 +28,7 @@ int waits_new(uv_loop_t *uv, size_t max, size_t max_per_address,
 void waits_close(struct waits *waits); /* run the loop once more before freeing */
 void waits_free(struct waits *waits);  /* NULL is fine */
 
+size_t waits_count(const struct waits *waits);
 bool waits_have_room(const struct waits *waits, const struct source *source);
 void wait_begin(struct waits *waits, struct wait *wait, struct source *source, int fd);
 void wait_end(struct waits *waits, struct wait *wait); /* not begun: nothing to do */

@@ -220,6 +220,11 @@ size_t index_node_count(const struct index *index)
     return index->lease_count;
 }
 
+size_t index_network_count(const struct index *index)
+{
+    return index->networks.count;
+}
+
 /* When the store is next to be used without anyone asking: leases and messages end, it is read
  * again. */
 static int64_t store_due_ms(const struct index *index)

@@ -101,6 +101,7 @@ void index_evict(struct index *index);
 void index_check_ready(struct index *index, index_done done, void *user);
 
 size_t index_node_count(const struct index *index);
+size_t index_network_count(const struct index *index); /* that it remembers, empty ones too */
 
 /* --- who asks -------------------------------------------------------------------------------- */
 
@@ -198,6 +199,7 @@ struct node_view {
     int64_t registered_wall_ms;
     double age_s;        /* since the last sign of life */
     double expires_in_s; /* never negative */
+    size_t mail;         /* messages that wait */
 };
 
 /* Returns false to end the page here. */

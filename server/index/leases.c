@@ -176,6 +176,7 @@ void lease_view(const struct index *index, const struct lease *lease, const stru
         .registered_wall_ms = node->registered_wall_ms,
         .age_s = lease->ttl_s - (double)left_ms / 1000,
         .expires_in_s = (double)left_ms / 1000,
+        .mail = box_waiting(lease->box),
     };
 }
 

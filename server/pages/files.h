@@ -8,7 +8,9 @@
 #define FILES(X)                                                                                   \
     X(file_signpost_js, "client/js/signpost.js")                                                   \
     X(file_signpost_d_ts, "client/js/signpost.d.ts")                                               \
-    X(file_demo_html, "client/js/demo.html")
+    X(file_demo_html, "client/js/demo.html")                                                       \
+    X(file_status_html, "server/pages/status.html")                                                \
+    X(file_openapi_json, "docs/openapi.json")
 
 #define X(name, path)                                                                              \
     extern const char name[] __attribute__((visibility("hidden")));                                \

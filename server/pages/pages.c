@@ -9,19 +9,23 @@
 #include <string.h>
 
 #define HTML "text/html; charset=utf-8"
+#define PLACE "<!--{"
+#define PLACE_END "}-->"
 
 static const struct {
     const char *path;
     const char *type;
     const char *bytes;
     const uint64_t *size;
-    bool demo; /* only where it was asked for */
+    enum { SERVED, STATUS, DEMO } kind; /* the demo only where it was asked for */
 } table[] = {
     {"/signpost.js", "text/javascript; charset=utf-8", file_signpost_js, &file_signpost_js_size,
-        false},
+        SERVED},
     {"/signpost.d.ts", "text/plain; charset=utf-8", file_signpost_d_ts, &file_signpost_d_ts_size,
-        false},
-    {"/demo", HTML, file_demo_html, &file_demo_html_size, true},
+        SERVED},
+    {"/openapi.json", "application/json", file_openapi_json, &file_openapi_json_size, SERVED},
+    {"/", HTML, file_status_html, &file_status_html_size, STATUS},
+    {"/demo", HTML, file_demo_html, &file_demo_html_size, DEMO},
 };
 
 #define TABLE_COUNT (sizeof table / sizeof table[0])
@@ -29,6 +33,7 @@ static const struct {
 struct pages {
     struct page pages[TABLE_COUNT];
     size_t count;
+    const struct page *status;
 };
 
 static void write_tag(const char *bytes, size_t size, char ret_tag[PAGE_TAG_SIZE])
@@ -75,9 +80,11 @@ int pages_new(bool demo, struct pages **ret_pages, struct fault *ret_fault)
     if (!pages)
         return fault_set(ret_fault, ERROR_NO_MEMORY, "no memory to start");
     for (size_t i = 0; i < TABLE_COUNT; i++) {
-        if (table[i].demo && !demo)
+        if (table[i].kind == DEMO && !demo)
             continue;
         struct page *page = &pages->pages[pages->count++];
+        if (table[i].kind == STATUS)
+            pages->status = page;
         page->path = table[i].path;
         page->type = table[i].type;
         page->bytes = table[i].bytes;
@@ -105,7 +112,29 @@ void pages_free(struct pages *pages)
 const struct page *pages_find(const struct pages *pages, const char *path)
 {
     for (size_t i = 0; i < pages->count; i++)
-        if (!strcmp(pages->pages[i].path, path))
+        if (&pages->pages[i] != pages->status && !strcmp(pages->pages[i].path, path))
             return &pages->pages[i];
     return NULL;
+}
+
+const struct page *pages_status(const struct pages *pages)
+{
+    return pages->status;
+}
+
+void pages_fill(struct text *out, const struct page *page,
+    void (*fill)(struct text *out, const char *name, size_t length, void *user), void *user)
+{
+    const char *at = page->bytes, *end = page->bytes + page->size, *place, *close;
+
+    while ((place = memmem(at, (size_t)(end - at), PLACE, strlen(PLACE)))) {
+        const char *name = place + strlen(PLACE);
+        close = memmem(name, (size_t)(end - name), PLACE_END, strlen(PLACE_END));
+        if (!close)
+            break;
+        text_append(out, at, (size_t)(place - at));
+        fill(out, name, (size_t)(close - name), user);
+        at = close + strlen(PLACE_END);
+    }
+    text_append(out, at, (size_t)(end - at));
 }

@@ -1,11 +1,13 @@
 /*
  * What the index serves that is the same for everyone: the browser module and the page that shows
- * it. One table in pages.c has them all.
+ * it; and the status page, whose places are filled for each request. One table in pages.c has them
+ * all.
  */
 #ifndef SIGNPOST_PAGES_PAGES_H
 #define SIGNPOST_PAGES_PAGES_H
 
 #include "error.h"
+#include "text.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,5 +31,12 @@ void pages_free(struct pages *pages); /* NULL is fine */
 
 /* NULL: there is no page at that path. */
 const struct page *pages_find(const struct pages *pages, const char *path);
+
+/* The status page, which is no page by itself: it has places. */
+const struct page *pages_status(const struct pages *pages);
+
+/* Writes the page, and for each `<!--{name}-->` in it what `fill` writes. */
+void pages_fill(struct text *out, const struct page *page,
+    void (*fill)(struct text *out, const char *name, size_t length, void *user), void *user);
 
 #endif

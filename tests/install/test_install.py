@@ -262,7 +262,7 @@ class ExampleTest(InstallCase):
     def test_example_is_short_and_that_of_the_guide(self):
         example = read(EXAMPLE)
         self.assertLess(len(example.splitlines()), LINES_MAX)
-        copies = re.findall(r"<!-- peers\.c -->\n```c\n(.*?)```\n<!-- end of peers\.c -->",
+        copies = re.findall(r"<!-- file: peers\.c -->\n```c\n(.*?)```\n<!-- end of peers\.c -->",
                             read(GUIDE), re.DOTALL)
         self.assertEqual(copies, [example])
 

@@ -72,8 +72,9 @@ def record(method, target, headers, body, reply):
         "request_body": None if body is None else body.decode("utf-8", "replace"),
         "status": reply.status, "response_headers": dict(reply.headers.items()),
         "response_body": reply.body.decode("utf-8", "replace")})
-    with _record_lock, open(name, "a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    # In one write each, since other programs append too.
+    with _record_lock, open(name, "ab", buffering=0) as file:
+        file.write(line.encode() + b"\n")
 
 
 def _finish(method, target, headers, body, reply, check):

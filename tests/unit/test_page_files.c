@@ -49,7 +49,8 @@ static void test_files_are_whole(void **state)
 static void test_pages_have_their_types_and_tags(void **state)
 {
     static const char *const paths[][2] = {{"/signpost.js", "text/javascript; charset=utf-8"},
-        {"/signpost.d.ts", "text/plain; charset=utf-8"}, {"/demo", "text/html; charset=utf-8"}};
+        {"/signpost.d.ts", "text/plain; charset=utf-8"}, {"/openapi.json", "application/json"},
+        {"/demo", "text/html; charset=utf-8"}};
     struct pages *pages = make(true);
 
     (void)state;
@@ -65,6 +66,7 @@ static void test_pages_have_their_types_and_tags(void **state)
     }
     assert_ptr_equal(pages_find(pages, "/signpost.js")->bytes, file_signpost_js);
     assert_ptr_equal(pages_find(pages, "/signpost.d.ts")->bytes, file_signpost_d_ts);
+    assert_ptr_equal(pages_find(pages, "/openapi.json")->bytes, file_openapi_json);
     assert_ptr_equal(pages_find(pages, "/demo")->bytes, file_demo_html);
     pages_free(pages);
 }
@@ -97,7 +99,7 @@ static void test_pages_demo_is_there_only_where_asked_for(void **state)
 static void test_pages_other_paths_have_none(void **state)
 {
     static const char *const paths[] = {"", "/", "/demo/", "/Demo", "/demo.html", "/signpost",
-        "/signpost.js/", "signpost.js", "/client/js/signpost.js"};
+        "/signpost.js/", "signpost.js", "/client/js/signpost.js", "/openapi", "/docs/openapi.json"};
     struct pages *pages = make(true);
 
     (void)state;

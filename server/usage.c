@@ -1,0 +1,48 @@
+#include "usage.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define MEASURE_EVERY_MS 1000
+
+static int64_t cpu_now_us(void)
+{
+    struct rusage used;
+
+    if (getrusage(RUSAGE_SELF, &used))
+        return 0;
+    return (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000LL + used.ru_utime.tv_usec +
+           used.ru_stime.tv_usec;
+}
+
+/* The second number of /proc/self/statm, in pages (proc(5)). 0 where there is no /proc. */
+static size_t resident_bytes(void)
+{
+    char line[128];
+    FILE *file = fopen("/proc/self/statm", "re");
+    const char *second = file && fgets(line, sizeof line, file) ? strchr(line, ' ') : NULL;
+    size_t pages = second ? strtoul(second, NULL, 10) : 0;
+
+    if (file)
+        fclose(file);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+void usage_measure(struct usage *usage, int64_t now_ms)
+{
+    bool first = !usage->measured_ms;
+    int64_t passed_ms = now_ms - usage->measured_ms;
+
+    if (!first && passed_ms < MEASURE_EVERY_MS)
+        return;
+    int64_t cpu_us = cpu_now_us();
+    if (!first)
+        usage->cpu_share = (double)(cpu_us - usage->cpu_us) / 1000 / (double)passed_ms;
+    usage->cpu_us = cpu_us;
+    usage->memory_bytes = resident_bytes();
+    usage->measured_ms = now_ms;
+}

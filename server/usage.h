@@ -1,0 +1,19 @@
+/* What the process takes of the machine: processor and memory. */
+#ifndef SIGNPOST_USAGE_H
+#define SIGNPOST_USAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Zeroed it has not measured yet. */
+struct usage {
+    int64_t measured_ms; /* on the monotonic clock */
+    int64_t cpu_us;      /* of the process until then, in the kernel too */
+    double cpu_share;    /* of one processor, between the last two measurements; 1: all of it */
+    size_t memory_bytes; /* resident */
+};
+
+/* Measures, unless that was done less than a second ago. */
+void usage_measure(struct usage *usage, int64_t now_ms);
+
+#endif
