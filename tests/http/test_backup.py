@@ -8,9 +8,10 @@ import stat
 import unittest
 
 from tests.lib import index as process
+from tests.lib import past
 from tests.lib.case import HttpCase
 from tests.lib.http import Client, url
-from tests.lib.index import ROOT, Index
+from tests.lib.index import Index
 
 NOBODY = 65534
 
@@ -181,7 +182,7 @@ class TestBackup(HttpCase):
 
     def test_backup_of_an_older_database_is_of_its_version(self):
         old = os.path.join(self.index.folder, "old.db")
-        shutil.copy(os.path.join(ROOT, "tests", "store", "v1.db"), old)
+        shutil.copy(past.KEPT[1], old)
         done = self.backup(db=old)
         self.assertMade(done)
         self.assertIn("schema 1", done.stdout)
