@@ -113,9 +113,8 @@ int store_sqlite_check(const char *path, struct fault *ret_fault)
     return schema_examine_header(header, &schema_current, path, ret_fault);
 }
 
-static int sqlite_connect(struct store_sqlite *sqlite, struct fault *ret_fault)
+void sqlite_distrust(sqlite3 *db)
 {
-    /* A file that was put here by someone must not run code of theirs. */
     static const struct {
         int option;
         int value;
@@ -128,6 +127,12 @@ static int sqlite_connect(struct store_sqlite *sqlite, struct fault *ret_fault)
         {SQLITE_DBCONFIG_DQS_DML, 0},
     };
 
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        sqlite3_db_config(db, settings[i].option, settings[i].value, NULL);
+}
+
+static int sqlite_connect(struct store_sqlite *sqlite, struct fault *ret_fault)
+{
     int code = sqlite3_open_v2(sqlite->path, &sqlite->db,
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
     if (code != SQLITE_OK)
@@ -135,8 +140,7 @@ static int sqlite_connect(struct store_sqlite *sqlite, struct fault *ret_fault)
             "cannot open %s (%s); give another file with --db", sqlite->path,
             sqlite->db ? sqlite3_errmsg(sqlite->db) : sqlite3_errstr(code));
     sqlite3_busy_timeout(sqlite->db, SQLITE_BUSY_TIMEOUT_MS);
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
-        sqlite3_db_config(sqlite->db, settings[i].option, settings[i].value, NULL);
+    sqlite_distrust(sqlite->db);
     return 0;
 }
 

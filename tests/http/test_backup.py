@@ -142,6 +142,17 @@ class TestBackup(HttpCase):
         self.assertTrue(changes["reset"], changes)
         self.assertEqual({node["id"] for node in changes["nodes"]}, {one.id, "other"})
 
+    def test_backup_runs_no_code_that_the_file_has(self):
+        self.node(ttl=600)
+        self.index.stop()
+        with sqlite3.connect(self.index.db) as db:
+            db.execute("CREATE TRIGGER t AFTER UPDATE ON index_state BEGIN DELETE FROM nodes; END")
+        db.close()
+        self.assertMade(self.backup())
+        with sqlite3.connect(f"file:{self.copy}?mode=ro", uri=True) as db:
+            self.assertEqual(db.execute("SELECT count(*) FROM nodes").fetchone(), (1,))
+        db.close()
+
     # --- refused ----------------------------------------------------------------------------
 
     def test_backup_never_replaces_a_file(self):
