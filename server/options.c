@@ -54,6 +54,11 @@ static const struct option options_table[] = {
                 "again on SIGHUP."},
     {"tls-key", "FILE", value_read_text, FIELD(tls_key), .expected = "a file name",
         .help = "The private key of the certificate, in PEM."},
+    {"ops-listen", "ADDR:PORT", value_read_listen, LIST(ops_listen),
+        .expected = "an address of this machine and a port, as 127.0.0.1:7118",
+        .help = "Serve /metrics, /healthz and /readyz there and nothing else, in plain HTTP and to "
+                "whoever reaches it. Where others reach the index, /metrics is there only, by "
+                "default at 127.0.0.1:7118. Repeatable."},
     {"db", "FILE", value_read_text, FIELD(db), .standard = "signpost.db", .expected = "a file name",
         .help = "The database; it is made where there is none."},
     {"keys", "FILE", value_read_text, FIELD(keys), .expected = "a file name",

@@ -42,6 +42,8 @@ struct options {
     size_t trust_proxy_count;
     const char *cors_origin[OPTIONS_LIST_MAX];
     size_t cors_origin_count; /* 0: any */
+    struct listen_address ops_listen[OPTIONS_LIST_MAX];
+    size_t ops_listen_count;
     struct listen_address stun[OPTIONS_LIST_MAX];
     size_t stun_count;
     const char *stun_uri[OPTIONS_LIST_MAX];

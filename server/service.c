@@ -6,6 +6,7 @@
 #include "http/door.h"
 #include "index/index.h"
 #include "log.h"
+#include "metrics.h"
 #include "net/source.h"
 #include "net/stun_server.h"
 #include "notify.h"
@@ -22,6 +23,7 @@
 /* For what is no connection: files, epoll, listeners, dial-backs. */
 #define DESCRIPTORS_ASIDE (64 + LIMIT_CHECK_SOCKETS)
 
+#define OPS_PORT 7118 /* for operations, where the index can be reached by others */
 #define WATCH_MS 1000 /* between two looks after the store; the loop sleeps no longer */
 #define STALL_MS 500  /* a loop that does not run for longer has a stall */
 
@@ -93,6 +95,7 @@ static void note_stall(struct service *service)
     if (service->looked_ns && stalled_ms > STALL_MS) {
         char text[24];
         snprintf(text, sizeof text, "%lld", (long long)stalled_ms);
+        metrics_observe(HISTOGRAM_STALL_TIME, (uint64_t)stalled_ms * 1000);
         log_event(LOG_WARN, "stalled", "ms", text, "effect", "leases end that much later", NULL);
         index_credit(service->index, stalled_ms);
     }
@@ -258,6 +261,21 @@ static bool only_loopback(const struct options *options)
     return true;
 }
 
+/* Only this machine reaches it, and no proxy of this machine does it for others. */
+static bool is_own(const struct options *options)
+{
+    return !options->open && !options->keys && !options->trust_proxy_count &&
+           only_loopback(options);
+}
+
+static bool ops_on_loopback(const struct options *options)
+{
+    for (size_t i = 0; i < options->ops_listen_count; i++)
+        if (address_classify(&options->ops_listen[i].address) != ADDRESS_LOOPBACK)
+            return false;
+    return true;
+}
+
 static int open_door(struct service *service, struct fault *ret_fault)
 {
     const struct options *options = &service->options;
@@ -292,6 +310,7 @@ static int open_door(struct service *service, struct fault *ret_fault)
                 .origins = options->cors_origin,
                 .origin_count = options->cors_origin_count,
             },
+        .ops_policy = {.loopback_only = ops_on_loopback(options)},
         .max_connections = options->max_connections,
         .max_connections_per_address = options->max_connections_per_address,
         .max_waiters = options->max_waiters,
@@ -343,9 +362,35 @@ static int listen_all(struct service *service, struct fault *ret_fault)
     for (size_t i = 0; i < service->options.listen_count; i++) {
         struct listen_http *listen = &service->options.listen[i];
         int error = http_loop_listen(http_door_loop(service->door), &listen->address, listen->port,
-            listen->scheme == LISTEN_HTTPS, &listen->port, ret_fault);
+            listen->scheme == LISTEN_HTTPS ? HTTP_TLS : HTTP_PLAIN, &listen->port, ret_fault);
         if (error)
             return error;
+    }
+    return 0;
+}
+
+static int listen_ops(struct service *service, struct fault *ret_fault)
+{
+    struct options *options = &service->options;
+    bool by_itself = !options->ops_listen_count && !is_own(options);
+    char address[ADDRESS_TEXT_SIZE], port[8];
+
+    if (by_itself)
+        options->ops_listen[options->ops_listen_count++] =
+            (struct listen_address){{.family = 4, .bytes = {127, 0, 0, 1}}, OPS_PORT};
+    for (size_t i = 0; i < options->ops_listen_count; i++) {
+        struct listen_address *listen = &options->ops_listen[i];
+        int error = http_loop_listen(http_door_loop(service->door), &listen->address, listen->port,
+            HTTP_OPS, &listen->port, ret_fault);
+        if (error && !by_itself)
+            return error;
+        address_format(&listen->address, address);
+        snprintf(port, sizeof port, "%u", listen->port);
+        /* Nobody has asked for that one. */
+        if (error)
+            log_event(LOG_WARN, "ops_not_listening", "reason", ret_fault->detail, NULL);
+        else
+            log_event(LOG_INFO, "ops_listening", "address", address, "port", port, NULL);
     }
     return 0;
 }
@@ -451,6 +496,8 @@ static int start(struct service *service, struct fault *ret_fault)
         return error;
     start_handles(service);
     error = listen_all(service, ret_fault);
+    if (!error)
+        error = listen_ops(service, ret_fault);
     if (!error)
         error = listen_stun(service, ret_fault);
     if (error)

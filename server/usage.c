@@ -1,5 +1,8 @@
 #include "usage.h"
 
+#include "metrics.h"
+
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,4 +48,40 @@ void usage_measure(struct usage *usage, int64_t now_ms)
     usage->cpu_us = cpu_us;
     usage->memory_bytes = resident_bytes();
     usage->measured_ms = now_ms;
+}
+
+/* Without the one that the counting takes. */
+static size_t open_descriptors(void)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    size_t count = 0;
+
+    while (folder && readdir(folder))
+        count++;
+    if (folder)
+        closedir(folder);
+    return count > 3 ? count - 3 : 0; /* and without `.` and `..` */
+}
+
+static void write_gauge(struct text *out, const char *name, const char *help, double value)
+{
+    metrics_write_family(out, name, "gauge", help);
+    metrics_write_value(out, name, "", value);
+}
+
+void usage_write_metrics(struct text *out, int64_t started_wall_ms)
+{
+    static const char cpu[] = "process_cpu_seconds_total";
+    struct rlimit limit = {0};
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    metrics_write_family(out, cpu, "counter", "Processor time, in the kernel too.");
+    metrics_write_value(out, cpu, "", (double)cpu_now_us() / 1e6);
+    write_gauge(
+        out, "process_resident_memory_bytes", "Memory that is in use.", (double)resident_bytes());
+    write_gauge(out, "process_open_fds", "Open file descriptors.", (double)open_descriptors());
+    write_gauge(
+        out, "process_max_fds", "File descriptors that the system allows.", (double)limit.rlim_cur);
+    write_gauge(out, "process_start_time_seconds", "When the process started, since 1970.",
+        (double)started_wall_ms / 1000);
 }

@@ -2,6 +2,8 @@
 #ifndef SIGNPOST_USAGE_H
 #define SIGNPOST_USAGE_H
 
+#include "text.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,5 +17,8 @@ struct usage {
 
 /* Measures, unless that was done less than a second ago. */
 void usage_measure(struct usage *usage, int64_t now_ms);
+
+/* The same as metrics, by the names that every program has for them. */
+void usage_write_metrics(struct text *out, int64_t started_wall_ms);
 
 #endif

@@ -1,6 +1,7 @@
 #include "http/check.h"
 
 #include "log.h"
+#include "metrics.h"
 #include "net/dialback.h"
 #include "net/quota.h"
 
@@ -136,6 +137,7 @@ static void on_checked(const struct dialback_report *report, void *user)
     request->check = NULL;
     request_unpark(request);
     quota_end(check->checker->quota, check->ticket);
+    metrics_add((enum metric)(METRIC_DIALBACK_OPEN + (int)report->result), 1);
     log_check(check, "check", LOG_INFO, dialback_word(report->result));
     if (report->result == DIALBACK_CUT) {
         answer_cut(request);

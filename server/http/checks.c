@@ -1,6 +1,8 @@
 #include "http/checks.h"
 
+#include "http/meter.h"
 #include "http/routes.h"
+#include "metrics.h"
 #include "server_limits.h"
 
 #include <ctype.h>
@@ -132,6 +134,7 @@ static int check_credential(struct request *request, struct fault *ret_fault)
 
 int checks_refuse_overloaded(struct fault *ret_fault)
 {
+    metrics_add(METRIC_LIMIT_LOAD, 1);
     fault_set(ret_fault, ERROR_OVERLOADED,
         "the index has more to do than it can, and turns away what is least urgent first: try "
         "again");
@@ -220,6 +223,12 @@ static int check_route(
         return fault_set(ret_fault, ERROR_URL_TOO_LONG, "the URL has %zu characters: at most %d",
             request->url_length, LIMIT_URL_CHARS);
     request->route = route_find(request, method, path);
+    if (request->route && request->route->handle == handle_metrics)
+        return meter_check(request, ret_fault);
+    if (request->connection->ops && (!request->route || !(request->route->flags & ROUTE_OPS)))
+        return fault_set(ret_fault, ERROR_UNKNOWN_PATH,
+            "this listener is for operations: /metrics, /healthz and /readyz; the index is at "
+            "that of --listen");
     if (request->route)
         return 0;
     if (!request->methods[0])

@@ -2,8 +2,10 @@
 
 #include "http/by_hand.h"
 #include "http/checks.h"
+#include "http/meter.h"
 #include "http/routes.h"
 #include "log.h"
+#include "metrics.h"
 #include "server_limits.h"
 
 #include <stdlib.h>
@@ -87,6 +89,10 @@ static int find_caller(struct request *request, struct fault *ret_fault)
 
     caller->address = connection->address;
     request->port = connection->port;
+    if (connection->ops) {
+        caller->exempt = true;
+        return 0;
+    }
     if (connection->source) {
         request->source = connection->source;
         return 0;
@@ -115,6 +121,7 @@ static int check_rate(struct request *request, struct fault *ret_fault)
     if (!request->source ||
         source_take(door->config.sources, request->source, door_now_ms(door), &wait_ms))
         return 0;
+    metrics_add(METRIC_LIMIT_RATE, 1);
     return fault_rate(ret_fault, "your address", wait_ms);
 }
 
@@ -129,6 +136,7 @@ static int check_credential_rate(struct request *request, struct fault *ret_faul
     if (!bucket ||
         bucket_take(door->config.rate_per_credential, bucket, door_now_ms(door), &wait_ms))
         return 0;
+    metrics_add(METRIC_LIMIT_RATE_CREDENTIAL, 1);
     return fault_rate(ret_fault, "your join key or node token", wait_ms);
 }
 
@@ -171,10 +179,13 @@ static enum MHD_Result begin(
     struct fault fault, misleading;
 
     request->begun = true;
+    request->began_ns = uv_hrtime();
     request->needs_host = strcmp(version, MHD_HTTP_VERSION_1_0) != 0;
     request->connection = http_connection_of(request->mhd);
     if (!request->connection)
         return MHD_NO;
+    if (request->connection->ops)
+        policy = &request->door->config.ops_policy;
     http_connection_enter(request->connection, HTTP_BODY);
     int misled = find_caller(request, &misleading);
     int limited = check_rate(request, &fault);
@@ -288,6 +299,8 @@ static void on_complete(void *user, struct MHD_Connection *mhd, void **request_c
     *request_context = NULL;
     if (connection)
         http_connection_enter(connection, HTTP_IDLE);
+    if (request->begun)
+        meter_request(request);
     if (request->source && (!request->connection || request->source != request->connection->source))
         source_release(request->door->config.sources, request->source);
     if (request->response)
@@ -356,11 +369,15 @@ static void on_vanished(struct wait *wait)
 void request_park(struct request *request, void (*vanished)(struct request *request))
 {
     request->vanished = vanished;
+    request->parked_ns = uv_hrtime();
     wait_begin(request->door->waits, &request->wait, request->source, request->connection->fd);
 }
 
 void request_unpark(struct request *request)
 {
+    if (request->vanished)
+        request->parked_ns = uv_hrtime() - request->parked_ns;
+    request->vanished = NULL;
     wait_end(request->door->waits, &request->wait);
 }
 
@@ -379,6 +396,7 @@ void request_poll(struct request *request, struct poll_request *poll, poll_done 
     if (poll->wait_s > 0 && !waits_have_room(door->waits, request->source)) {
         poll->wait_s = 0;
         request->retry_after_s = 1;
+        metrics_add(METRIC_LIMIT_WAITERS, 1);
     }
     request->poll = index_poll(door->config.index, &request->caller, poll, done, request);
     if (request->poll && poll->wait_s > 0)

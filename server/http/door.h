@@ -36,7 +36,7 @@ struct http_door_config {
     const struct keys *keys;    /* NULL: none, the index is open; see http_door_set_keys() */
     double rate_per_credential; /* requests a second of one join key or node token; 0: no limit */
     struct ice ice;
-    struct http_policy policy;
+    struct http_policy policy, ops_policy;
     size_t max_connections, max_connections_per_address; /* 0: no limit */
     size_t max_waiters, max_waiters_per_address;         /* 0: no limit */
     bool (*pass_done)(void *user); /* ends a pass (flushes the store); true: once more */
@@ -73,9 +73,10 @@ struct route {
 };
 
 enum route_flags {
-    ROUTE_HEAD = 1,        /* serves HEAD too: a GET that changes nothing */
-    ROUTE_PUBLIC = 2,      /* never needs a credential */
-    ROUTE_BRINGS_TOKEN = 4 /* in its body, which is as good as one in the header */
+    ROUTE_HEAD = 1,         /* serves HEAD too: a GET that changes nothing */
+    ROUTE_PUBLIC = 2,       /* never needs a credential */
+    ROUTE_BRINGS_TOKEN = 4, /* in its body, which is as good as one in the header */
+    ROUTE_OPS = 8           /* also on the listener for operations, which has no other */
 };
 
 struct request {
@@ -99,6 +100,9 @@ struct request {
 
     /* private to the door */
     struct source *source; /* the caller's; held unless it is the connection's */
+    uint64_t began_ns;     /* when its headers were there */
+    uint64_t parked_ns;    /* how long it was parked; while it is, since when */
+    size_t sent_bytes;     /* of the body of its reply */
     struct wait wait;
     void (*vanished)(struct request *request); /* while it is parked */
     struct text body;

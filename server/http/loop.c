@@ -4,6 +4,7 @@
 #include "http/listen.h"
 #include "http/tls.h"
 #include "log.h"
+#include "metrics.h"
 #include "server_limits.h"
 
 #include <errno.h>
@@ -22,9 +23,7 @@
 #define RETRY_JITTER_S 3      /* a Retry-After is longer than needed by less than that */
 #define HOLDERS_LOOKED_AT 256 /* connections, for one that holds something */
 #define CONNECTION_SLACK 64   /* our own limit must be met before libmicrohttpd's */
-
-/* libmicrohttpd has a daemon for each. */
-enum scheme { SCHEME_HTTP, SCHEME_HTTPS, SCHEMES };
+#define OPS_CONNECTIONS 16    /* of those for operations; they fit into that slack */
 
 struct phase_list {
     struct http_connection *first, *last;
@@ -32,8 +31,9 @@ struct phase_list {
 
 struct http_loop {
     struct http_loop_config config;
-    struct MHD_Daemon *daemons[SCHEMES]; /* that of HTTPS: NULL, where there is no certificate */
-    uv_poll_t events[SCHEMES];
+    struct MHD_Daemon
+        *daemons[HTTP_SCHEMES]; /* that of HTTPS: NULL, where there is no certificate */
+    uv_poll_t events[HTTP_SCHEMES];
     bool closed;
     uv_timer_t timer;
     struct listeners *listeners;
@@ -41,8 +41,9 @@ struct http_loop {
     struct phase_list phases[HTTP_PHASES];
     int64_t phase_limits_ms[HTTP_PHASES];
     size_t connections;
-    size_t held_bytes;   /* of all connections */
-    size_t cut_for_room; /* connections, since the last line in the log about it */
+    int ops[OPS_CONNECTIONS]; /* descriptors of connections for operations, and 1; 0: none */
+    size_t held_bytes;        /* of all connections */
+    size_t cut_for_room;      /* connections, since the last line in the log about it */
     int64_t next_keeping_ms;
     struct load load;
     uint64_t spread; /* how many were told when to come again */
@@ -109,6 +110,23 @@ struct http_connection *http_connection_of(struct MHD_Connection *mhd)
     return info ? info->socket_context : NULL;
 }
 
+/* Where that descriptor stands among those for operations, or NULL. */
+static int *find_ops(struct http_loop *loop, int fd)
+{
+    for (size_t i = 0; i < OPS_CONNECTIONS; i++)
+        if (loop->ops[i] == fd + 1)
+            return &loop->ops[i];
+    return NULL;
+}
+
+/* Its number will be another connection's. */
+static void forget_ops(struct http_loop *loop, int fd)
+{
+    int *place = find_ops(loop, fd);
+    if (place)
+        *place = 0;
+}
+
 static struct http_connection *connection_new(struct http_loop *loop, struct MHD_Connection *mhd)
 {
     struct http_connection *connection = calloc(1, sizeof *connection);
@@ -124,7 +142,8 @@ static struct http_connection *connection_new(struct http_loop *loop, struct MHD
     address_from_sockaddr(info->client_addr, &connection->address);
     connection->port = listeners_port_of(info->client_addr);
     connection->tls = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION) != NULL;
-    if (!loop->config.exempt(&connection->address, loop->config.user))
+    connection->ops = find_ops(loop, connection->fd) != NULL;
+    if (!connection->ops && !loop->config.exempt(&connection->address, loop->config.user))
         connection->source = source_hold(loop->config.sources, &connection->address, now_ms(loop));
     if (connection->source)
         connection->source->connections++;
@@ -155,6 +174,8 @@ static void connection_free(struct http_connection *connection)
         source_release(loop->config.sources, connection->source);
     }
     loop->connections--;
+    if (connection->ops)
+        forget_ops(loop, connection->fd);
     free(connection);
 }
 
@@ -164,9 +185,11 @@ static void on_connection(void *user, struct MHD_Connection *mhd, void **socket_
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         *socket_context = connection_new(user, mhd);
         /* Without one it has no deadline, and cannot be refused here. */
-        if (!*socket_context)
-            shutdown(MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
-                SHUT_RDWR);
+        if (!*socket_context) {
+            int fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+            forget_ops(user, fd);
+            shutdown(fd, SHUT_RDWR);
+        }
     } else if (*socket_context) {
         connection_free(*socket_context);
         *socket_context = NULL;
@@ -222,6 +245,7 @@ void http_connection_hold(struct http_connection *connection, size_t bytes)
         /* Its memory goes when libmicrohttpd looks at it next, in this pass or in the one after. */
         http_connection_enter(cut, HTTP_RUNNING);
         loop->cut_for_room++;
+        metrics_add(METRIC_LIMIT_HELD_BYTES, 1);
     }
 }
 
@@ -276,7 +300,7 @@ static uint64_t shortest_timeout_ms(const struct http_loop *loop)
 {
     uint64_t shortest_ms = PUMP_AGAIN_MS;
 
-    for (int scheme = 0; scheme < SCHEMES; scheme++) {
+    for (int scheme = 0; scheme < HTTP_SCHEMES; scheme++) {
         MHD_UNSIGNED_LONG_LONG timeout_ms;
         if (loop->daemons[scheme] &&
             MHD_get_timeout(loop->daemons[scheme], &timeout_ms) == MHD_YES &&
@@ -299,7 +323,7 @@ void http_loop_pump(struct http_loop *loop)
     for (int turn = 0; more && turn < PUMP_TURNS && (!turn || now_ms(loop) < end_ms); turn++) {
         loop->triggered = false;
         load_begin_pass(&loop->load, now_ms(loop));
-        for (int scheme = 0; scheme < SCHEMES; scheme++)
+        for (int scheme = 0; scheme < HTTP_SCHEMES; scheme++)
             if (loop->daemons[scheme])
                 MHD_run(loop->daemons[scheme]);
         if (loop->handshakes)
@@ -350,24 +374,26 @@ int http_loop_spread_s(struct http_loop *loop, int seconds)
 
 /* Says why before closing; not where a handshake would have to come first. */
 static void turn_away(
-    struct http_loop *loop, int fd, enum scheme scheme, int error, const char *detail)
+    struct http_loop *loop, int fd, enum http_scheme scheme, int error, const char *detail)
 {
     struct fault fault;
 
     fault_set(&fault, error, "%s", detail);
     fault.retry_after_s = http_loop_spread_s(loop, TURNED_AWAY_RETRY_S);
-    if (scheme == SCHEME_HTTP)
+    if (scheme == HTTP_PLAIN)
         by_hand_send(fd, &fault);
     shutdown(fd, SHUT_WR);
     close(fd);
 }
 
 /* May one more connection of that address come in? Answers and closes it otherwise. */
-static bool admit(struct http_loop *loop, int fd, enum scheme scheme, const struct address *address)
+static bool admit(
+    struct http_loop *loop, int fd, enum http_scheme scheme, const struct address *address)
 {
     const struct http_loop_config *config = &loop->config;
 
     if (config->max_connections && loop->connections >= config->max_connections) {
+        metrics_add(METRIC_LIMIT_CONNECTIONS, 1);
         turn_away(loop, fd, scheme, ERROR_INDEX_FULL,
             "the index has all the connections it takes: try again later");
         return false;
@@ -378,16 +404,34 @@ static bool admit(struct http_loop *loop, int fd, enum scheme scheme, const stru
     bool full = source && config->max_connections_per_address &&
                 source->connections >= config->max_connections_per_address;
     /* A handshake costs as much as many requests. */
-    bool hasty = source && !full && scheme == SCHEME_HTTPS &&
+    bool hasty = source && !full && scheme == HTTP_TLS &&
                  !source_take_handshake(config->sources, source, now_ms(loop));
     source_release(config->sources, source);
-    if (full)
+    if (full) {
+        metrics_add(METRIC_LIMIT_CONNECTIONS_ADDRESS, 1);
         turn_away(loop, fd, scheme, ERROR_TOO_MANY_CONNECTIONS,
             "your address has all the connections that it may have: close one first");
-    if (hasty)
+    }
+    if (hasty) {
+        metrics_add(METRIC_LIMIT_HANDSHAKES, 1);
         turn_away(loop, fd, scheme, ERROR_RATE_LIMITED,
             "your address begins more connections than this index takes: keep one open");
+    }
     return !full && !hasty;
+}
+
+/* Those for operations have a few places of their own. libmicrohttpd tells of a connection by its
+ * descriptor, later: connection_new() asks for it here. */
+static bool admit_ops(struct http_loop *loop, int fd)
+{
+    for (size_t i = 0; i < OPS_CONNECTIONS; i++)
+        if (!loop->ops[i]) {
+            loop->ops[i] = fd + 1;
+            return true;
+        }
+    turn_away(loop, fd, HTTP_PLAIN, ERROR_TOO_MANY_CONNECTIONS,
+        "all connections for operations are in use: close one first");
+    return false;
 }
 
 /* A socket that was accepted, on a listener of that scheme. */
@@ -400,12 +444,18 @@ static void on_accepted(
 
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     address_from_sockaddr(peer, &address);
-    if (!admit(loop, fd, (enum scheme)scheme, &address))
+    if (scheme == HTTP_OPS ? !admit_ops(loop, fd)
+                           : !admit(loop, fd, (enum http_scheme)scheme, &address))
         return;
+    struct MHD_Daemon *daemon = loop->daemons[scheme == HTTP_OPS ? HTTP_PLAIN : scheme];
     /* On failure libmicrohttpd has closed the socket. */
-    if (MHD_add_connection(loop->daemons[scheme], fd, peer, peer_size) != MHD_YES)
+    if (MHD_add_connection(daemon, fd, peer, peer_size) != MHD_YES) {
         log_event(LOG_WARN, "connection_refused", "reason", "libmicrohttpd", NULL);
-    else if (scheme == SCHEME_HTTPS)
+        forget_ops(loop, fd);
+        return;
+    }
+    metrics_add(METRIC_CONNECTIONS, 1);
+    if (scheme == HTTP_TLS)
         handshakes_rest(loop->handshakes);
 }
 
@@ -420,11 +470,10 @@ static void on_ready_to_run(void *user)
     http_loop_pump(user);
 }
 
-int http_loop_listen(struct http_loop *loop, const struct address *address, uint16_t port, bool tls,
-    uint16_t *ret_port, struct fault *ret_fault)
+int http_loop_listen(struct http_loop *loop, const struct address *address, uint16_t port,
+    enum http_scheme scheme, uint16_t *ret_port, struct fault *ret_fault)
 {
-    return listeners_add(
-        loop->listeners, address, port, tls ? SCHEME_HTTPS : SCHEME_HTTP, ret_port, ret_fault);
+    return listeners_add(loop->listeners, address, port, scheme, ret_port, ret_fault);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -440,7 +489,7 @@ __attribute__((format(printf, 2, 0))) static void on_mhd_log(
     log_event(LOG_DEBUG, "libmicrohttpd", "text", line, NULL);
 }
 
-static struct MHD_Daemon *start_daemon(struct http_loop *loop, enum scheme scheme)
+static struct MHD_Daemon *start_daemon(struct http_loop *loop, enum http_scheme scheme)
 {
     const struct http_loop_config *config = &loop->config;
     unsigned limit = config->max_connections && config->max_connections < 1000000
@@ -453,20 +502,20 @@ static struct MHD_Daemon *start_daemon(struct http_loop *loop, enum scheme schem
     };
 
     return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
-                                MHD_USE_ERROR_LOG | (scheme == SCHEME_HTTPS ? MHD_USE_TLS : 0),
+                                MHD_USE_ERROR_LOG | (scheme == HTTP_TLS ? MHD_USE_TLS : 0),
         0, NULL, NULL, config->handle, config->user, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, loop, MHD_OPTION_NOTIFY_COMPLETED,
         config->complete, config->user, MHD_OPTION_URI_LOG_CALLBACK, config->begin, config->user,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_CONNECTION_POOL_BYTES,
         MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_ARRAY,
-        scheme == SCHEME_HTTPS ? options : &options[2], MHD_OPTION_END);
+        scheme == HTTP_TLS ? options : &options[2], MHD_OPTION_END);
 }
 
 int http_loop_new(
     const struct http_loop_config *config, struct http_loop **ret_loop, struct fault *ret_fault)
 {
     struct http_loop *loop = calloc(1, sizeof *loop);
-    int schemes = config->tls ? SCHEMES : SCHEME_HTTPS;
+    int schemes = config->tls ? HTTP_SCHEMES : HTTP_TLS;
 
     if (!loop)
         return fault_set(ret_fault, ERROR_NO_MEMORY, "no memory for the HTTP loop");
@@ -478,7 +527,7 @@ int http_loop_new(
     loop->phase_limits_ms[HTTP_IDLE] = LIMIT_IDLE_MS;
     loop->listeners = listeners_new(config->uv, on_accepted, on_ready_to_run, loop);
     for (int scheme = 0; scheme < schemes; scheme++)
-        loop->daemons[scheme] = start_daemon(loop, (enum scheme)scheme);
+        loop->daemons[scheme] = start_daemon(loop, (enum http_scheme)scheme);
     bool failed = !loop->listeners || !loop->daemons[schemes - 1] || !loop->daemons[0];
     if (!failed && config->tls)
         failed = handshakes_new(config->uv, on_heard, on_ready_to_run, loop, &loop->handshakes);
@@ -532,7 +581,7 @@ void http_loop_close(struct http_loop *loop)
         handshakes_wake(loop->handshakes);
         handshakes_close(loop->handshakes);
     }
-    for (int scheme = 0; scheme < SCHEMES; scheme++) {
+    for (int scheme = 0; scheme < HTTP_SCHEMES; scheme++) {
         if (!loop->daemons[scheme])
             continue;
         uv_close((uv_handle_t *)&loop->events[scheme], NULL);

@@ -30,6 +30,14 @@ enum http_phase {
     HTTP_PHASES
 };
 
+/* How a listener is spoken to. */
+enum http_scheme {
+    HTTP_PLAIN,
+    HTTP_TLS,
+    HTTP_SCHEMES,           /* libmicrohttpd has a daemon for each */
+    HTTP_OPS = HTTP_SCHEMES /* plain, for operations: it is there when the others are full */
+};
+
 struct http_connection {
     struct http_loop *loop;
     struct http_connection *next, *previous; /* of its phase, the oldest first */
@@ -41,6 +49,7 @@ struct http_connection {
     uint16_t port;
     int fd;
     bool tls;
+    bool ops; /* came by the listener for operations */
     struct handshake handshake;
     size_t held_bytes; /* of the body that arrives, or the reply that is sent; see below */
 };
@@ -67,8 +76,8 @@ int http_loop_new(
 
 /* `ret_port` is the one taken where `port` is 0. ERROR_BAD_REQUEST with a sentence where the
  * address cannot be listened on. */
-int http_loop_listen(struct http_loop *loop, const struct address *address, uint16_t port, bool tls,
-    uint16_t *ret_port, struct fault *ret_fault);
+int http_loop_listen(struct http_loop *loop, const struct address *address, uint16_t port,
+    enum http_scheme scheme, uint16_t *ret_port, struct fault *ret_fault);
 
 /* Runs what is ready until nothing is. Never from inside a callback of libmicrohttpd. */
 void http_loop_pump(struct http_loop *loop);

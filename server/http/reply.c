@@ -1,6 +1,7 @@
 /* What a route answers with: request_reply() and its like, of http/door.h. */
 #include "http/door_internal.h"
 
+#include "metrics.h"
 #include "server_limits.h"
 
 #include <stdio.h>
@@ -62,11 +63,13 @@ static void answer(struct request *request, unsigned status, const char *type, c
         return;
     }
     request->status = status;
+    request->sent_bytes = size;
     if (type)
         add_header(request, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     if (!has_header(headers, MHD_HTTP_HEADER_CACHE_CONTROL))
         add_header(request, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    if (!policy_add_cors(&request->door->config.policy, request->mhd, request->response))
+    if (!request->connection->ops &&
+        !policy_add_cors(&request->door->config.policy, request->mhd, request->response))
         request->failed = true;
     for (; headers && headers->name; headers++)
         add_header(request, headers->name, headers->value);
@@ -139,6 +142,7 @@ void request_fail(struct request *request, const struct fault *fault)
     struct reply_header headers[3] = {{0}};
     size_t count = 0;
 
+    metrics_problem(fault->error);
     codec_write_problem(&body, fault);
     if (text_failed(&body)) {
         text_clear(&body);

@@ -4,6 +4,7 @@
 #include "http/etag.h"
 #include "http/ice.h"
 #include "http/link.h"
+#include "http/meter.h"
 #include "http/query.h"
 #include "http/status.h"
 #include "server_limits.h"
@@ -379,9 +380,13 @@ static const struct route routes[] = {
     {"GET", "/events", handle_events_query, IMPORTANCE_LIFE, 0},
     {"GET", "/ice", ice_handle, IMPORTANCE_CHANGE, ROUTE_HEAD},
     {"POST", "/check", handle_check, IMPORTANCE_CHANGE, 0},
-    {"GET", "/healthz", handle_health, IMPORTANCE_HEALTH, ROUTE_HEAD | ROUTE_PUBLIC},
-    {"GET", "/readyz", handle_ready, IMPORTANCE_HEALTH, ROUTE_HEAD | ROUTE_PUBLIC},
+    {"GET", "/healthz", handle_health, IMPORTANCE_HEALTH, ROUTE_HEAD | ROUTE_PUBLIC | ROUTE_OPS},
+    {"GET", "/readyz", handle_ready, IMPORTANCE_HEALTH, ROUTE_HEAD | ROUTE_PUBLIC | ROUTE_OPS},
+    {"GET", "/metrics", handle_metrics, IMPORTANCE_HEALTH, ROUTE_HEAD | ROUTE_PUBLIC | ROUTE_OPS},
 };
+
+#define ROUTES (sizeof routes / sizeof routes[0])
+_Static_assert(ROUTES < ROUTES_MAX, "the pages have a number too");
 
 /* Every page of pages/pages.c. */
 static const struct route page_route = {
@@ -428,10 +433,29 @@ const struct route *route_find(struct request *request, const char *method, cons
     request->page = pages_find(request_pages(request), path);
     if (request->page && takes(request, &page_route, method))
         return &page_route;
-    for (size_t i = 0; i < sizeof routes / sizeof routes[0] && !request->page; i++)
+    for (size_t i = 0; i < ROUTES && !request->page; i++)
         if (path_matches(&routes[i], path, &request->name) && takes(request, &routes[i], method))
             return &routes[i];
     if (request->methods[0])
         add_method(request->methods, "OPTIONS");
     return NULL;
+}
+
+size_t route_number(const struct route *route)
+{
+    if (!route)
+        return ROUTES_MAX;
+    return route == &page_route ? ROUTES : (size_t)(route - routes);
+}
+
+const char *route_describe(size_t number, char *ret_path, size_t size)
+{
+    if (number > ROUTES) {
+        snprintf(ret_path, size, "none");
+        return "none";
+    }
+    const char *path = number < ROUTES ? routes[number].path : "/signpost.js";
+    bool has_name = path[1] && path[strlen(path) - 1] == '/';
+    snprintf(ret_path, size, "%s%s", path, has_name ? "{id}" : "");
+    return number < ROUTES ? routes[number].method : page_route.method;
 }

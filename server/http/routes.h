@@ -9,4 +9,13 @@
  * path). */
 const struct route *route_find(struct request *request, const char *method, const char *path);
 
+#define ROUTES_MAX 24
+
+/* Its number, below ROUTES_MAX; NULL has the number ROUTES_MAX. */
+size_t route_number(const struct route *route);
+
+/* The method of the route with that number, and its path as docs/http.md writes it, as
+ * `/nodes/{id}`; both "none" where there is no such route. */
+const char *route_describe(size_t number, char *ret_path, size_t size);
+
 #endif

@@ -1,5 +1,6 @@
 #include "index/internal.h"
 
+#include "metrics.h"
 #include "server_limits.h"
 
 #include <stdlib.h>
@@ -114,6 +115,7 @@ static void mail_fire(struct index *index, struct timer *timer)
         mail_free(index, mail);
         return;
     }
+    metrics_add(METRIC_MAIL_EXPIRED, 1);
     if (!mail->given)
         tell_sender(index, mail, false);
     mail_spend(index, mail);
@@ -224,6 +226,7 @@ void box_close(struct index *index, struct box *box)
 {
     while (!link_empty(&box->mails)) {
         struct mail *mail = container_of(box->mails.next, struct mail, link);
+        metrics_add(METRIC_MAIL_GONE, 1);
         tell_sender(index, mail, true);
         mail_spend(index, mail);
     }
@@ -237,6 +240,7 @@ void box_ack(struct index *index, struct box *box, uint64_t seq)
         struct mail *mail = container_of(box->mails.next, struct mail, link);
         if (mail->seq > seq)
             break;
+        metrics_add(METRIC_MAIL_ACKNOWLEDGED, 1);
         mail_spend(index, mail);
     }
     box->acked = seq;
@@ -308,6 +312,7 @@ static void tell_sender(struct index *index, const struct mail *mail, bool recip
     box = box_of(index, sender);
     if (!box || box->undeliverable >= LIMIT_BOX_UNDELIVERABLE)
         return;
+    metrics_add(METRIC_MAIL_UNDELIVERABLE, 1);
     index_make_uuid(id);
     const char *reason = recipient_leaves ? "gone" : "expired";
     size_t size = index->config.undeliverable_body(

@@ -1,5 +1,7 @@
 #include "index/change.h"
 
+#include "metrics.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,6 +149,7 @@ static void change_done(int error, void *user)
         return;
     }
     if (change->registered) {
+        metrics_add(change->created ? METRIC_REGISTERED_NEW : METRIC_REGISTERED_AGAIN, 1);
         change->registered(NULL,
             &(struct registered){
                 .created = change->created,

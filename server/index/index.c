@@ -220,6 +220,16 @@ size_t index_node_count(const struct index *index)
     return index->lease_count;
 }
 
+size_t index_message_count(const struct index *index)
+{
+    return index->mail_count;
+}
+
+uint64_t index_store_bytes(const struct index *index)
+{
+    return index->store->f->bytes(index->store);
+}
+
 size_t index_network_count(const struct index *index)
 {
     return index->networks.count;

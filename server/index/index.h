@@ -102,6 +102,8 @@ void index_check_ready(struct index *index, index_done done, void *user);
 
 size_t index_node_count(const struct index *index);
 size_t index_network_count(const struct index *index); /* that it remembers, empty ones too */
+size_t index_message_count(const struct index *index); /* likewise, spent ones too */
+uint64_t index_store_bytes(const struct index *index); /* that the store takes; 0: not known */
 
 /* --- who asks -------------------------------------------------------------------------------- */
 

@@ -1,5 +1,6 @@
 #include "index/internal.h"
 
+#include "metrics.h"
 #include "server_limits.h"
 
 #include <nettle/memops.h>
@@ -76,6 +77,14 @@ int lease_of_caller(const struct index *index, const struct caller *caller,
     return 0;
 }
 
+static void lease_run_out(struct index *index, struct lease *lease)
+{
+    metrics_observe(
+        HISTOGRAM_EXPIRY_LAG, (uint64_t)(lease_now_ms(index) - lease->expires_ms) * 1000);
+    metrics_add(METRIC_GONE_EXPIRED, 1);
+    lease_end(index, lease);
+}
+
 static void lease_fire(struct index *index, struct timer *timer)
 {
     struct lease *lease = container_of(timer, struct lease, expiry);
@@ -83,7 +92,7 @@ static void lease_fire(struct index *index, struct timer *timer)
     if (lease->expires_ms > lease_now_ms(index))
         timer_set(index, timer, lease->expires_ms + index->credit_ms);
     else
-        lease_end(index, lease);
+        lease_run_out(index, lease);
 }
 
 /* --- join keys that are gone ----------------------------------------------------------------- */
@@ -108,6 +117,7 @@ void leases_evict(struct index *index)
     table_each(&index->leases, pick_evicted, &eviction);
     for (size_t i = 0; i < eviction.sweep.count; i++)
         lease_end(index, eviction.sweep.items[i]);
+    metrics_add(METRIC_GONE_EVICTED, eviction.sweep.count);
     index->evicting = eviction.sweep.count == LIMIT_EXPIRE_BATCH;
 }
 

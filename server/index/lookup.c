@@ -1,5 +1,6 @@
 #include "index/internal.h"
 
+#include "metrics.h"
 #include "server_limits.h"
 
 #include <stdlib.h>
@@ -189,6 +190,7 @@ void index_remove_node(struct index *index, const struct caller *caller, const c
         goto refused;
     }
     *removal = (struct removal){done, user};
+    metrics_add(METRIC_GONE_LEFT, 1);
     lease_end(index, lease);
     index->store->f->barrier(index->store, removal_done, removal);
     return;

@@ -1,5 +1,6 @@
 #include "index/change.h"
 
+#include "metrics.h"
 #include "server_limits.h"
 
 #include <nettle/base64.h>
@@ -72,12 +73,14 @@ static int check_room(struct index *index, const struct caller *caller,
     const struct index_config *config = &index->config;
 
     if (config->max_nodes && index->lease_count >= config->max_nodes) {
+        metrics_add(METRIC_LIMIT_NODES, 1);
         fault_set(ret_fault, ERROR_INDEX_FULL, "the index has its %zu nodes: try again later",
             config->max_nodes);
         return fault_later(ret_fault, LIMIT_TTL_DEFAULT_S * 1000);
     }
     if (network && config->max_nodes_per_network &&
         network->nodes >= config->max_nodes_per_network) {
+        metrics_add(METRIC_LIMIT_NODES_NETWORK, 1);
         fault_set(ret_fault, ERROR_NETWORK_FULL,
             "the network has %zu nodes, the most that this index takes: let one leave first",
             network->nodes);
@@ -90,6 +93,7 @@ static int check_room(struct index *index, const struct caller *caller,
     source_release(config->sources, source);
     if (nodes < config->max_nodes_per_address)
         return 0;
+    metrics_add(METRIC_LIMIT_NODES_ADDRESS, 1);
     fault_set(ret_fault, ERROR_TOO_MANY_NODES,
         "your address has %zu nodes, the most that this index takes: let one leave first", nodes);
     return fault_later(ret_fault, LIMIT_TTL_DEFAULT_S * 1000);
@@ -264,6 +268,7 @@ static void heartbeat_unchanged(
     struct pending_heartbeat *pending;
 
     lease_renew(index, lease);
+    metrics_add(METRIC_HEARTBEATS, 1);
     if (!index->store->open_batch) {
         done(NULL, &result, user);
         return;
@@ -310,6 +315,7 @@ void index_heartbeat(struct index *index, const struct caller *caller,
     change = change_new(index, request->meta, request->reach, &fault);
     if (!change)
         goto refused;
+    metrics_add(METRIC_HEARTBEATS, 1);
     change_observe(change, lease, &caller->address);
     if (request->has_endpoints && change_announce(change, request->endpoints,
                                       request->endpoint_count, &caller->address, &fault))

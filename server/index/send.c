@@ -1,5 +1,6 @@
 #include "index/internal.h"
 
+#include "metrics.h"
 #include "server_limits.h"
 
 #include <nettle/sha2.h>
@@ -120,6 +121,7 @@ static int check_quota(const struct box *box, const struct lease *sender,
         why = "it holds as much from your address as one address may leave";
     if (!why)
         return 0;
+    metrics_add(METRIC_LIMIT_MAILBOX, 1);
     fault_set(ret_fault, ERROR_MAILBOX_FULL,
         "the mailbox of %s takes no more now: %s; wait until it is read or messages expire",
         box->lease->id, why);
@@ -160,6 +162,7 @@ static int check_share(struct index *index, const struct caller *caller, struct 
     source_release(index->config.sources, source);
     if (mails < LIMIT_MAIL_MESSAGES_PER_ADDRESS)
         return 0;
+    metrics_add(METRIC_LIMIT_MESSAGES, 1);
     fault_set(ret_fault, ERROR_RATE_LIMITED,
         "your address sent %zu messages that are still kept or remembered: wait, or give them a "
         "shorter ttl",
@@ -180,6 +183,7 @@ static int check_mail_room(
 
     if (!is_network && !is_index)
         return 0;
+    metrics_add(METRIC_LIMIT_MESSAGES, 1);
     fault_set(ret_fault, is_index ? ERROR_INDEX_FULL : ERROR_NETWORK_FULL,
         "the %s holds too many messages: try again", is_index ? "index" : "network");
     ret_fault->retry_after_s = LIMIT_RETRY_MEMORY_S;
@@ -264,6 +268,7 @@ void index_send(struct index *index, const struct caller *caller,
         fault_busy(&fault, ERROR_NO_MEMORY);
         goto refused;
     }
+    metrics_add(mail->handed ? METRIC_MAIL_HANDED : METRIC_MAIL_QUEUED, 1);
     /* The store answers after the commit, so the result may still be filled in. */
     sending->result = (struct sent){mail->seq, mail->handed, ttl_s};
     return;

@@ -1,6 +1,7 @@
 #include "net/stun_server.h"
 
 #include "log.h"
+#include "metrics.h"
 #include "net/source.h"
 #include "net/stun.h"
 #include "server_limits.h"
@@ -61,8 +62,10 @@ static bool is_admitted(struct stun_server *server, const struct address *addres
     bool admitted = source && source_take(server->sources, source, now_ms, &wait_ms);
 
     source_release(server->sources, source);
-    if (!admitted)
+    if (!admitted) {
+        metrics_add(METRIC_LIMIT_STUN, 1);
         tell_limit(server, address, now_ms);
+    }
     return admitted;
 }
 
@@ -92,6 +95,7 @@ static void on_datagram(uv_udp_t *udp, ssize_t size, const uv_buf_t *buffer,
     if (!length || !port || !is_admitted(socket->server, &address))
         return;
     uv_buf_t out = uv_buf_init((char *)reply, (unsigned)length);
+    metrics_add(METRIC_STUN_REPLIES, 1);
     (void)uv_udp_try_send(udp, &out, 1, from); /* what is lost is asked for again */
 }
 

@@ -69,6 +69,12 @@ static void memory_probe(struct store *store, store_done done, void *user)
     memory_finish(memory_of(store), true, done, user);
 }
 
+static uint64_t memory_bytes(const struct store *store)
+{
+    (void)store;
+    return 0;
+}
+
 static const char *memory_trouble(const struct store *store)
 {
     (void)store;
@@ -376,6 +382,7 @@ static const struct store_functions memory_functions = {
     .barrier = memory_barrier,
     .probe = memory_probe,
     .trouble = memory_trouble,
+    .bytes = memory_bytes,
     .edit_node = memory_edit_node,
     .remove_node = memory_remove_node,
     .put_tombstone = memory_put_tombstone,

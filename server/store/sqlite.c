@@ -2,9 +2,11 @@
 #include "store/sqlite_internal.h"
 
 #include "log.h"
+#include "metrics.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* --- running a statement ---------------------------------------------------------------------- */
 
@@ -160,15 +162,29 @@ static void sqlite_commit(struct store_sqlite *sqlite)
         sqlite_break(sqlite, change);
 }
 
+static uint64_t sqlite_now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static void sqlite_flush(struct store *store)
 {
     struct store_sqlite *sqlite = sqlite_of(store);
 
     if (!store->open_batch)
         return;
+    uint64_t began_us = sqlite_now_us();
     if (!sqlite->failed)
         sqlite_commit(sqlite);
     bool failed = sqlite->failed;
+    if (failed) {
+        metrics_add(METRIC_STORE_FAILURES, 1);
+    } else {
+        metrics_observe(HISTOGRAM_COMMIT_TIME, sqlite_now_us() - began_us);
+        metrics_observe(HISTOGRAM_COMMIT_SIZE, sqlite->batch.count);
+    }
     /* Many errors have rolled back already, and a BEGIN that failed has nothing to roll back. */
     if (failed && sqlite->db && !sqlite3_get_autocommit(sqlite->db))
         sqlite_run(sqlite, SQLITE_ROLLBACK_STATEMENT);
@@ -498,6 +514,7 @@ const struct store_functions sqlite_functions = {
     .put_message = sqlite_put_message,
     .mark_message = sqlite_mark_message,
     .put_box = sqlite_put_box,
+    .bytes = sqlite_bytes,
     .flush = sqlite_flush,
     .close = sqlite_close,
 };

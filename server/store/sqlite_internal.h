@@ -189,4 +189,7 @@ bool sqlite_write_stamp(struct store_sqlite *sqlite, const char *stamp);
  * ERROR_STORE_FAILED: it stays broken, and the next load() tries again. */
 int sqlite_reopen(struct store_sqlite *sqlite);
 
+/* Of the file and its log of writes, as they are found by their names. */
+uint64_t sqlite_bytes(const struct store *store);
+
 #endif

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -445,4 +446,20 @@ void sqlite_close(struct store *store)
     else
         sqlite_let_go(sqlite);
     sqlite_free(sqlite);
+}
+
+uint64_t sqlite_bytes(const struct store *store)
+{
+    const struct store_sqlite *sqlite = (const struct store_sqlite *)store;
+    static const char *const ends[] = {"", "-wal"};
+    char path[PATH_MAX];
+    struct stat status;
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        snprintf(path, sizeof path, "%s%s", sqlite->path, ends[i]);
+        if (!stat(path, &status))
+            bytes += (uint64_t)status.st_size;
+    }
+    return bytes;
 }

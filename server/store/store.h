@@ -171,6 +171,9 @@ struct store_functions {
      * anyone may read, borrowed until the next call. NULL: nothing. */
     const char *(*trouble)(const struct store *store);
 
+    /* How much room its files take, in bytes; 0: it has none, or cannot tell. */
+    uint64_t (*bytes)(const struct store *store);
+
     /* --- writes ----------------------------------------------------------------------------------
      */
 

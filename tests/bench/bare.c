@@ -111,7 +111,7 @@ int main(void)
                 .pass_done = on_pass_done,
             },
             &loop, &fault) ||
-        http_loop_listen(loop, &address, 0, false, &port, &fault))
+        http_loop_listen(loop, &address, 0, HTTP_PLAIN, &port, &fault))
         return 1;
     uv_signal_init(uv, &terminated);
     uv_signal_start(&terminated, on_signal, SIGTERM);
