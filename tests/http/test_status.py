@@ -55,7 +55,7 @@ class Table(html.parser.HTMLParser):
             self._cell = True
         elif tag == "a":
             self.links.append(attrs["href"])
-        elif tag == "data":
+        elif attrs.get("id") == "facts":
             self.facts = attrs
         self._in_note = self._in_note or attrs.get("id") == "note"
 
