@@ -64,9 +64,8 @@ class Description:
 
     def place_of(self, exchange):
         """(method, path) as the document names them; the path is None where it names none. `get`
-        is no GET to HTTP."""
-        method = exchange["method"]
-        return method.lower() if method.isupper() else method, self.find(exchange["path"])[0]
+        is no GET to HTTP, and so none to the document either."""
+        return exchange["method"].swapcase(), self.find(exchange["path"])[0]
 
     def judge(self, exchange):
         """What of an exchange is not as the document says."""
