@@ -143,7 +143,8 @@ static const struct option options_table[] = {
     {"log-level", "LEVEL", value_read_level, FIELD(log_level), .standard = "info",
         .expected = "error, warn, info or debug",
         .help = "What is logged: error, warn, info or debug, each with those before it."},
-    {"check-config", FLAG, FIELD(check_config), .help = "Check the options, say so, and exit."},
+    {"check-config", FLAG, FIELD(check_config),
+        .help = "Check the options, their files and the database, say what is wrong, and exit."},
     {"healthcheck", FLAG, FIELD(healthcheck),
         .help = "Ask the index that runs here with the same options whether it is ready, and exit: "
                 "0, or 1 and why not. For containers."},

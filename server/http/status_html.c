@@ -141,8 +141,12 @@ void status_html_add_node(struct text *rows, const struct node_view *node, int64
 /* What the script starts from. */
 static void write_facts(struct text *out, const struct status_html *html)
 {
-    text_printf(out, "<data id=facts hidden data-access=%s data-now=%lld data-network=\"",
-        html->keyed ? "keys" : "open", (long long)html->status.wall_ms);
+    text_printf(out, "<data id=facts hidden%s data-access=%s data-now=%lld",
+        html->result ? "" : " class=none", html->keyed ? "keys" : "open",
+        (long long)html->status.wall_ms);
+    if (html->fault)
+        text_printf(out, " data-fault=%u", error_http_status(html->fault->error));
+    text_puts(out, " data-network=\"");
     write_text(out, html->result && !html->keyed ? html->result->network
                     : html->network              ? html->network
                                                  : "");
@@ -199,7 +203,7 @@ static void write_memory(struct text *out, const struct status_html *html)
 
 static void write_ready(struct text *out, const struct status_html *html)
 {
-    text_puts(out, html->status.ready ? "ready" : "not ready");
+    text_puts(out, html->status.ready ? "Ready" : "Not ready");
 }
 
 static void write_version(struct text *out, const struct status_html *html)
@@ -220,8 +224,9 @@ static void write_note(struct text *out, const struct status_html *html)
 
 static void write_network(struct text *out, const struct status_html *html)
 {
-    if (html->result)
-        write_text(out, html->result->network);
+    text_puts(out, "In the network <b>");
+    write_text(out, html->result->network);
+    text_puts(out, "</b>");
 }
 
 static void write_rows(struct text *out, const struct status_html *html)

@@ -1,6 +1,7 @@
 """`signpostd --healthcheck`: what a container asks, instead of a shell and curl."""
 
 import os
+import re
 import socket
 import tempfile
 import threading
@@ -56,6 +57,13 @@ class TestReady(HealthcheckCase):
         self.start()
         self.assertReady(*self.listening(), "--listen", "127.0.0.1:1")
         self.assertNotReady("--listen", "127.0.0.1:1", *self.listening(), says="127.0.0.1:1:")
+
+    def test_listener_for_operations_is_asked_first(self):
+        self.start("--ops-listen", "127.0.0.79:0", "--max-connections", "1")
+        port = re.search(r"ops_listening address=127.0.0.79 port=(\d+)", self.index.log())[1]
+        self.assertEqual(self.client.get("/healthz").status, 200)  # and keeps the one connection
+        self.assertReady("--ops-listen", "127.0.0.79:" + port, "--listen", "127.0.0.1:1")
+        self.assertNotReady("--ops-listen", "127.0.0.79:1", *self.listening(), says="127.0.0.79:1:")
 
     def test_index_with_keys_lets_it_ask(self):
         with tempfile.TemporaryDirectory(prefix="signpost-test-") as folder:

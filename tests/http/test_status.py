@@ -320,7 +320,7 @@ class TestTable(StatusCase):
         self.assertTrue(all(told.values()), told)
         self.assertRegex(told["connections"], r"^\d+<small> of [\d,]+</small>$")
         self.assertRegex(told["memory"], r"^\d+ MiB$")
-        self.assertIn(">ready</p>", text)
+        self.assertIn(">Ready</p>", text)
 
 
 class TestHead(StatusCase):
@@ -373,7 +373,7 @@ class TestKeys(HttpCase):
             self.assertEqual(reply.status, 200)
             self.assertEqual(Table(reply.text).ids, [])
             self.assertEqual(Table(reply.text).facts["data-access"], "keys")
-            for word in ("b1", "hush", "r1", " MiB", ">ready<"):
+            for word in ("b1", "hush", "r1", " MiB", ">Ready<"):
                 self.assertNotIn(word, reply.text.partition("<script")[0])
             self.assertIn("<noscript>", reply.text)
 
