@@ -2,8 +2,8 @@
 built. tests/docs/markdown.py has what the fences say.
 
 A page is one bash, in namespaces of its own: its ports are free, what it starts ends with it, and
-what it puts into /usr/local and /etc is gone afterwards. A line of the page is the same line of the
-script, so that bash itself says where something failed."""
+what it puts into /usr/local, /etc, /var/lib and /var/backups is gone afterwards. A line of the page
+is the same line of the script, so that bash itself says where something failed."""
 
 import os
 import re
@@ -30,6 +30,9 @@ ip link add wan0 type veth peer name wan1
 ip address add 192.0.2.7/24 dev wan0 && ip link set wan0 up && ip link set wan1 up
 mount -t tmpfs tmpfs /usr/local
 cp -a /etc/. "$STORY/etc" && mount --bind "$STORY/etc" /etc
+mkdir "$STORY/lib" && mount --bind /var/lib "$STORY/lib"
+mount -t tmpfs tmpfs /var/lib && ln -s "$STORY"/lib/* /var/lib
+mount -t tmpfs tmpfs /var/backups
 
 listening() { cat /proc/net/tcp /proc/net/tcp6 | awk '$4 == "0A" { n++ } END { print n + 0 }'; }
 

@@ -11,14 +11,14 @@ from tests.lib.index import binary, clean_environment
 
 # Of other programs, which are named beside ours.
 OF_OTHERS = {
-    "--json": "curl", "--network": "docker", "--env": "make", "--pdeathsig": "setpriv",
-    "--cert": "coturn", "--pkey": "coturn",
+    "--cert", "--pkey",  # coturn
+    "--cap-drop", "--init", "--read-only", "--target", "--user",  # docker
 }
 # Read by tests/lib, by the tests' C programs, and by scripts; not options of a program.
 OF_THE_TESTS = {"SIGNPOST_RECORD"}
 OUR_COMMAND = re.compile(r"(?:^|[|;&(] *|\$\()(?:build/)?signpostd? ([^|;&)]*)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
-MAKE = re.compile(r"(?:^|[;&] *)make (?:-\S+ )*([a-z][a-z-]*)\b(?!=)")
+MAKE = re.compile(r"(?:^|&& )make (?:-\S+ )*([a-z][a-z-]*)\b(?!=)")
 LISTED = re.compile(r"^SIGNPOST_(?:ERROR|VERDICT)_")
 VARIABLE = re.compile(r"\bSIGNPOST_[A-Z0-9_]+\b")
 
