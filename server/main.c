@@ -41,6 +41,8 @@ int main(int argc, char **argv)
         return error ? EXIT_RUNTIME : 0;
     }
     log_set(options.log_level, options.log_json);
+    log_address_set(options.log_addresses);
+    options_warn_environment();
     if (options.backup_to)
         return backup(&options);
     if (service_files_read(&options, &files, &fault)) {
