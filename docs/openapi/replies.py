@@ -8,11 +8,14 @@ PROBLEM = "application/problem+json"
 HEADERS = {
     "Cache-Control": ("`no-store`, but for files that are the same for everyone: `no-cache`",
                       {"enum": ["no-store", "no-cache"]}),
+    "X-Request-Id": ("what the log calls the request: as it was sent, else as the index names it",
+                     {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,%d}$"
+                                                   % limit("REQUEST_ID_CHARS")}),
     "Vary": ("where the reply depends on who asks", {"const": "Origin"}),
     "Access-Control-Allow-Origin": ("`*`, or the origin that asked", TEXT),
     "Access-Control-Expose-Headers": (
         "what a page may read of the headers",
-        {"const": "ETag, Link, Location, Retry-After"}),
+        {"const": "ETag, Link, Location, Retry-After, X-Request-Id"}),
     "ETag": ("send it as `If-None-Match`",
              {"type": "string", "pattern": '^(W/)?"[0-9a-f.]+"$'}),
     "Link": ("the rest of a whole list, with `rel=\"next\"` (RFC 8288)",
@@ -26,14 +29,14 @@ HEADERS = {
                "pattern": "^(GET|HEAD|POST|DELETE|OPTIONS)(, (GET|HEAD|POST|DELETE|OPTIONS))*$"}),
     "Access-Control-Allow-Methods": ("as Allow", TEXT),
     "Access-Control-Allow-Headers": ("what a page may send",
-                                     {"const": "Authorization, Content-Type"}),
+                                     {"const": "Authorization, Content-Type, X-Request-Id"}),
     "Access-Control-Max-Age": ("seconds that this may be kept", integer(1)),
     "X-Content-Type-Options": ("it is what its type says", {"const": "nosniff"}),
     "Content-Security-Policy": ("what the page may do", TEXT),
     "Referrer-Policy": ("what its links say of it", {"const": "no-referrer"}),
 }
 
-ALWAYS = ("Cache-Control",)
+ALWAYS = ("Cache-Control", "X-Request-Id")
 SOMETIMES = ("Vary", "Access-Control-Allow-Origin", "Access-Control-Expose-Headers")
 
 # What the examples say. The titles are those of error.h.
