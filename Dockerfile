@@ -3,7 +3,8 @@
 #   docker build -t signpost .
 #   docker run -p 7117:7117 -v signpost:/data -e SIGNPOST_OPEN=1 signpost
 #
-# and, with --target client, the command `signpost` and the example `master`. See docs/operating.md.
+# With --target client: the command `signpost` and the example `master`. With --target turn: coturn, a
+# TURN server, for compose.yaml. See docs/operating.md.
 
 FROM debian:bookworm-slim AS build
 WORKDIR /src
@@ -26,8 +27,16 @@ RUN apt-get update \
         libminiupnpc17 libnatpmp1 libuv1 \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /src/build/signpost /src/build/examples/master /usr/bin/
+RUN install -d -o 65532 -g 65532 -m 700 /secrets
 USER 65532:65532
 CMD ["signpost", "help"]
+
+FROM debian:bookworm-slim AS turn
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends coturn \
+    && rm -rf /var/lib/apt/lists/*
+USER 65532:65532
+CMD ["turnserver", "--help"]
 
 FROM scratch
 LABEL org.opencontainers.image.title="signpostd" \

@@ -43,13 +43,17 @@ static void on_alarm(int number)
     _exit(EXIT_FAILURE);
 }
 
+/* The first listener for operations, which has room also where the others have none. */
 static int find_place(const struct options *options, struct place *ret_place, struct fault *fault)
 {
     const struct listen_http *listen = &options->listen[0];
+    const struct listen_address *ops = &options->ops_listen[0];
     struct place place = {listen->address, listen->port, listen->scheme == LISTEN_HTTPS, ""};
     char text[ADDRESS_TEXT_SIZE];
-    bool ipv6 = place.address.family == 6;
 
+    if (options->ops_listen_count && ops->port)
+        place = (struct place){ops->address, ops->port, false, ""};
+    bool ipv6 = place.address.family == 6;
     if (!place.port)
         return fault_set(fault, ERROR_NOT_READY,
             "--healthcheck cannot know the port of an index that listens on port 0; give --listen "

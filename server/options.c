@@ -131,7 +131,8 @@ static const struct option options_table[] = {
     {"log-level", "LEVEL", value_read_level, FIELD(log_level), .standard = "info",
         .expected = "error, warn, info or debug",
         .help = "What is logged: error, warn, info or debug, each with those before it."},
-    {"check-config", FLAG, FIELD(check_config), .help = "Check the options, say so, and exit."},
+    {"check-config", FLAG, FIELD(check_config),
+        .help = "Check the options, their files and the database, say what is wrong, and exit."},
     {"healthcheck", FLAG, FIELD(healthcheck),
         .help = "Ask the index that runs here with the same options whether it is ready, and exit: "
                 "0, or 1 and why not. For containers."},
@@ -347,7 +348,9 @@ static bool check_open(struct parse *parse)
             "--keys lets in only who has a key, --open lets in everyone: give one of the two");
         return false;
     }
-    for (size_t i = 0; i < options->listen_count && !options->open && !options->keys; i++) {
+    if (options->open || options->keys || options->healthcheck) /* which lets nobody in */
+        return true;
+    for (size_t i = 0; i < options->listen_count; i++) {
         const struct address *address = &options->listen[i].address;
         char text[ADDRESS_TEXT_SIZE];
         bool ipv6 = address->family == 6;

@@ -81,18 +81,39 @@ static int read_turn_secret(
     return error;
 }
 
+static int (*const readers[])(const struct options *, struct service_files *, struct fault *) = {
+    read_keys, read_certificate, read_turn_secret};
+
+#define READERS (sizeof readers / sizeof *readers)
+
 int service_files_read(
     const struct options *options, struct service_files *ret_files, struct fault *ret_fault)
 {
+    int error = 0;
+
     *ret_files = (struct service_files){0};
-    int error = read_keys(options, ret_files, ret_fault);
-    if (!error)
-        error = read_certificate(options, ret_files, ret_fault);
-    if (!error)
-        error = read_turn_secret(options, ret_files, ret_fault);
+    for (size_t i = 0; i < READERS && !error; i++)
+        error = readers[i](options, ret_files, ret_fault);
     if (error)
         service_files_free(ret_files);
     return error;
+}
+
+size_t service_files_check(
+    const struct options *options, void (*complain)(const struct fault *fault))
+{
+    struct service_files files = {0};
+    struct fault fault;
+    size_t wrong = 0;
+
+    for (size_t i = 0; i < READERS; i++) {
+        if (readers[i](options, &files, &fault)) {
+            complain(&fault);
+            wrong++;
+        }
+    }
+    service_files_free(&files);
+    return wrong;
 }
 
 void service_files_free(struct service_files *files)

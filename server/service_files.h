@@ -6,6 +6,7 @@
 #include "ice/turn.h"
 #include "options.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct keys;
@@ -21,6 +22,10 @@ struct service_files {
 int service_files_read(
     const struct options *options, struct service_files *ret_files, struct fault *ret_fault);
 void service_files_free(struct service_files *files);
+
+/* Reads each of them and keeps none: `complain` hears of each that is wrong. Returns how many. */
+size_t service_files_check(
+    const struct options *options, void (*complain)(const struct fault *fault));
 
 /* Each anew; one that cannot be used stays as it was, and the log says why. `ret_before`: where the
  * keys were replaced, those of before, which are the caller's now. `now_ms` is that of the loop's

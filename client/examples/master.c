@@ -1,6 +1,7 @@
 /*
  * A master node: keeps a connection to every other one that is at an index, or to some of them, on
  * which both say a number every second. Prints what happens; on SIGUSR1 how far they have counted.
+ * The join key, if the index wants one, is SIGNPOST_KEY in the environment.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -177,6 +178,7 @@ int main(int argc, char **argv)
 
     signpost_config_t config = {.indexes = (const char *const *)indexes,
         .id = argv[2],
+        .key = getenv("SIGNPOST_KEY"),
         .ttl_s = (unsigned)options[2],
         .on_index = on_index};
     signpost_mesh_config_t mesh = {.neighbours = (unsigned)options[1],

@@ -1,6 +1,7 @@
 """What the document shows: one exchange after another, as a real index answered."""
 
 from docs.openapi.schemas import BOX_EPOCH, EPOCH
+from docs.openapi.source import VERSION
 
 YOU = {"address": "203.0.113.7", "port": 41234, "family": "ipv4"}
 ENDPOINTS = ["grpc://203.0.113.7:50051", "udp://192.168.1.4:4000"]
@@ -43,3 +44,14 @@ ICE = {"iceServers": [{"urls": ["stun:signpost.example.org:3478"]},
 CHECK_ASKED = {"port": 50051, "protocol": "tcp", "nonce": "9f86d081884c7d659a2feaa0c55ad015"}
 CHECKED = {"result": "open", "verified": True, "target": "203.0.113.7:50051",
            "dialed_from": "198.51.100.1", "contacted": True, "ms": 12.3, "you": YOU}
+
+STATUS = {"version": VERSION, "ready": True, "time": "2026-11-21T03:25:26Z", "uptime": 86412.5,
+          "load": {"nodes": 1, "networks": 1, "waiting": 1, "max_waiting": 20000, "connections": 2,
+                   "max_connections": 25000, "cpu": 0.002, "memory": 9543680},
+          "network": "default", "cursor": EPOCH + ".3", "more": False,
+          "nodes": [{"id": "master-a", "age": 0.017, "expires_in": 29.983, "mail": 0}]}
+METRICS = """\
+# HELP signpost_nodes Registered nodes.
+# TYPE signpost_nodes gauge
+signpost_nodes 1
+"""

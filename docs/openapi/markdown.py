@@ -7,11 +7,13 @@ import textwrap
 from docs.openapi.source import ROOT
 
 WIDTH = 118
+EVERYWHERE = ("Cache-Control", "X-Request-Id")  # in each reply: the rules tell of them
 HEAD = """\
 # The API, route by route
 
-`make api` writes this page from `docs/openapi.json`, which the index serves as `GET /openapi.json`; tests hold both to
-what the index does. The rules behind it, and why it is so, are in [http.md](http.md).
+`make api` writes this page from `docs/openapi.json`, which the index serves as `GET /openapi.json`;
+tests hold both to what the index does. The rules behind it, and why it is so, are in
+[http.md](http.md).
 """
 
 
@@ -31,6 +33,11 @@ class Reference:
     def __init__(self, document):
         self.document = document
         self.parts = [HEAD]
+        # What is a part of something else has a place of its own; the rest stands at its route.
+        schemas = document["components"]["schemas"]
+        self.shared = {"Problem"} | {
+            name for name in schemas for other in schemas.values()
+            if f'"#/components/schemas/{name}"' in json.dumps(other)}
 
     def resolve(self, value):
         while "$ref" in value:
@@ -63,7 +70,7 @@ class Reference:
         """A schema in a few words."""
         if "$ref" in schema:
             name = schema["$ref"].rsplit("/", 1)[1]
-            return f"[{name}](#{name.lower()})"
+            return f"[{name}](#{name.lower()})" if name in self.shared else name
         if "anyOf" in schema and "type" not in schema:
             return " or ".join(self.name_of(choice) for choice in schema["anyOf"])
         if "const" in schema:
@@ -72,9 +79,9 @@ class Reference:
             return ", ".join(f"`{word}`" for word in schema["enum"])
         kinds = schema.get("type", "any JSON")
         kinds = [kinds] if isinstance(kinds, str) else kinds
-        words = ["array of " + self.name_of(schema["items"]) if kind == "array" and "items" in schema
-                 and "properties" not in schema["items"] else kind for kind in kinds]
-        return " or ".join(words) + self.limits_of(schema)
+        if "array" in kinds and "properties" not in schema["items"]:
+            kinds = ["array of " + self.name_of(schema["items"]), *kinds[1:]]
+        return " or ".join(kinds) + self.limits_of(schema)
 
     @staticmethod
     def limits_of(schema):
@@ -97,11 +104,17 @@ class Reference:
         return ", " + ", ".join(words) if words else ""
 
     def members(self, schema):
+        """A table of them, and one of each kind of item that has members of its own."""
         needed = schema.get("required", ())
         self.table(["member", "type", "meaning"], [
             [f"`{name}`" + (", always" if name in needed else ""), self.name_of(member),
              self.meaning_of(member)]
             for name, member in schema.get("properties", {}).items()])
+        for name, member in schema.get("properties", {}).items():
+            items = member.get("items", {})
+            if "properties" in items:
+                self.paragraph(f"An item of `{name}`:")
+                self.members(items)
 
     def meaning_of(self, schema):
         return schema.get("description") or (
@@ -122,13 +135,11 @@ class Reference:
         for status, response in operation["responses"].items():
             reply = self.resolve(response)
             headers = [name for name, header in reply.get("headers", {}).items()
-                       if name != "Cache-Control" and self.resolve(header).get("required")]
-            body = ""
-            for kind, media in reply.get("content", {}).items():
-                body = self.name_of(media["schema"]) if kind == "application/json" else kind
-            if status >= "400":
-                body = "[Problem](#problem)"
-            rows.append([status, reply["description"], body, ", ".join(headers)])
+                       if name not in EVERYWHERE and self.resolve(header).get("required")]
+            bodies = ["[Problem](#problem)" if kind == "application/problem+json" else
+                      self.name_of(media["schema"]) if kind == "application/json" else kind
+                      for kind, media in reply.get("content", {}).items()]
+            rows.append([status, reply["description"], ", ".join(bodies), ", ".join(headers)])
         self.table(["status", "when", "body", "headers"], rows)
 
     def operation(self, method, path, operation, anchor, head):
@@ -144,14 +155,23 @@ class Reference:
              parameter["description"]] for parameter in operation.get("parameters", ())])
         if "requestBody" in operation:
             media = operation["requestBody"]["content"]["application/json"]
-            self.paragraph(f"The body is a {self.name_of(media['schema'])}:")
+            self.paragraph(f"The body, {self.name_of(media['schema'])}:")
+            self.members(self.resolve(media["schema"]))
             self.example(media["example"])
         self.replies(operation)
+        shown = []
         for status, response in operation["responses"].items():
             media = self.resolve(response).get("content", {}).get("application/json", {})
             if "example" in media:
-                self.paragraph(f"{status}:")
-                self.example(media["example"])
+                self.reply(status, media, shown)
+
+    def reply(self, status, media, shown):
+        name = self.name_of(media["schema"])
+        self.paragraph(f"`{status}`, {name}:")
+        if media["schema"].get("$ref", "").rsplit("/", 1)[-1] not in self.shared | set(shown):
+            self.members(self.resolve(media["schema"]))
+        shown.append(name)
+        self.example(media["example"])
 
     def write(self):
         anchors = _anchors()
@@ -163,7 +183,8 @@ class Reference:
                 for method in ("get", "post", "delete"):
                     operation = item.get(method)
                     if operation and tag["name"] in operation["tags"]:
-                        self.operation(method, path, operation, anchors[f"{method.upper()} {path}"],
+                        self.operation(method, path, operation,
+                                       anchors.get(f"{method.upper()} {path}", "routes"),
                                        "head" in item and method == "get")
         self.preflights()
         self.schemas()
@@ -179,17 +200,14 @@ class Reference:
     def schemas(self):
         self.add("## Schemas")
         for name, schema in self.document["components"]["schemas"].items():
+            if name not in self.shared:
+                continue
             self.add(f"### {name}")
             words = schema.get("description", "")
             if "properties" not in schema:
                 words += f": {self.name_of(schema)}"
             self.paragraph(words[0].upper() + words[1:] + ".")
             self.members(schema)
-            for member, inner in schema.get("properties", {}).items():
-                items = inner.get("items", {})
-                if "properties" in items:
-                    self.paragraph(f"An item of `{member}`:")
-                    self.members(items)
         self.add("## Errors")
         codes = self.document["components"]["examples"].items()
         self.table(["status", "code", "for example"], [

@@ -4,7 +4,7 @@ What every route may answer (the refusals of http/checks.c and http/door.c) is a
 """
 
 from docs.openapi import examples
-from docs.openapi.replies import Problems, empty_reply, json_reply, text_reply
+from docs.openapi.replies import PAGE_HEADERS, Problems, empty_reply, json_reply, text_reply
 from docs.openapi.schemas import TEXT, integer, number, ref, says
 from docs.openapi.source import limit
 
@@ -38,8 +38,10 @@ WAIT = query("wait", "seconds to wait for something to say; absent: 0",
              number(0, limit("WAIT_MAX_S")))
 ACKNOWLEDGED = query("after", "the `next` of an earlier read: what is up to there is acknowledged "
                      "and deleted", ref("Cursor"))
-NODES_LIMIT = query("limit", "of nodes in one reply; absent: {}".format(limit("LIST_DEFAULT_NODES")),
-                    integer(1, limit("LIST_MAX_NODES")))
+NODES_LIMIT = query(
+    "limit", "of nodes in one reply; absent: {}".format(limit("LIST_DEFAULT_NODES")),
+    integer(1, limit("LIST_MAX_NODES")))
+AFTER = query("after", "an id: go on with a whole list behind it", ref("Id"))
 MESSAGES_LIMIT = query(
     "limit", "of messages in one reply; absent: {}".format(limit("MAIL_DEFAULT_MESSAGES")),
     integer(1, limit("MAIL_MAX_MESSAGES")))
@@ -51,8 +53,7 @@ FILTERS = query("meta", "`meta.<key>=<value>`: only nodes whose meta has that at
                 ) | {"style": "form", "explode": True}
 
 NOT_MODIFIED = empty_reply("what `If-None-Match` names is still so", needed=["ETag"])
-PAGE_HEADERS = ["ETag", "X-Content-Type-Options"]
-HTML_HEADERS = ["Content-Security-Policy", "Referrer-Policy"]
+FILE_HEADERS = ["ETag", "X-Content-Type-Options"]
 
 
 def ok(description, name, example, **headers):
@@ -67,16 +68,14 @@ class Paths:
         self.problems = Problems()
 
     def add(self, method, path, name, summary, *, tag, security, replies, errors="",
-            parameters=(), body=None, sheds=True, head=False, about=None):
+            parameters=(), body=None, sheds=True, head=False, pages=()):
         codes = ANY + errors.split()
         if sheds:
             codes.append("overloaded")
         if security:
             codes.append("no_credential")
-        operation = {"operationId": name, "tags": [tag], "summary": summary}
-        if about:
-            operation["description"] = about
-        operation["security"] = security
+        operation = {"operationId": name, "tags": [tag], "summary": summary,
+                     "security": security}
         if parameters:
             operation["parameters"] = list(parameters)
         if body:
@@ -86,7 +85,7 @@ class Paths:
                 "application/json": {"schema": ref(schema), "example": example}}}
         operation["responses"] = {
             **{str(status): reply for status, reply in replies.items()},
-            **self.problems.respond(codes)}
+            **self.problems.respond(codes, pages)}
         item = self.paths.setdefault(path, {})
         item[method] = operation
         if head:
@@ -126,9 +125,7 @@ def add_nodes(paths):
               errors="bad_endpoint not_yours unknown_node store_failed not_ready")
     paths.add("get", "/list", "list", "who is here, or what changed since",
               tag="nodes", security=READER, head=True,
-              parameters=[NETWORK, SINCE, WAIT, NODES_LIMIT,
-                          query("after", "an id: go on with a whole list behind it", ref("Id")),
-                          FILTERS, KNOWN],
+              parameters=[NETWORK, SINCE, WAIT, NODES_LIMIT, AFTER, FILTERS, KNOWN],
               replies={200: ok("the list", "List", examples.LIST, needed=["ETag"],
                                sometimes=["Link", "Retry-After"]), 304: NOT_MODIFIED},
               errors="bad_id bad_cursor other_network unknown_node store_failed not_ready")
@@ -190,30 +187,45 @@ def add_health(paths):
               security=PUBLIC, head=True, sheds=False,
               replies={200: json_reply("it can", status("ready"), {"status": "ready"})},
               errors="not_ready")
+    paths.add("get", "/metrics", "metrics", "what Prometheus collects", tag="operation",
+              security=PUBLIC, head=True, sheds=False, errors="unknown_path",
+              replies={200: text_reply("the metrics, in Prometheus's text format", "text/plain",
+                                       examples.METRICS)})
+
+
+def add_status(paths):
+    reply = ok("as JSON, or, where Accept prefers it, as a page; without a credential the page of "
+               "an index with join keys asks for one", "Status", examples.STATUS,
+               sometimes=PAGE_HEADERS)
+    reply["content"]["text/html"] = {"schema": TEXT}
+    paths.add("get", "/", "status", "how the index is, and who is here", tag="operation",
+              security=READER, head=True, parameters=[NETWORK, NODES_LIMIT, AFTER, FILTERS],
+              replies={200: reply}, pages=(400, 401, 403, 404, 503),
+              errors="bad_id bad_cursor other_network unknown_node store_failed not_ready")
 
 
 def add_files(paths):
     def page(path, name, summary, kind, headers=(), errors=""):
         paths.add("get", path, name, summary, tag="files", security=PUBLIC, head=True,
                   parameters=[KNOWN], errors=errors,
-                  replies={200: text_reply("the file", kind, [*PAGE_HEADERS, *headers]),
+                  replies={200: text_reply("the file", kind, needed=[*FILE_HEADERS, *headers]),
                            304: empty_reply("what `If-None-Match` names is still so",
-                                            [*PAGE_HEADERS, *headers])})
+                                            [*FILE_HEADERS, *headers])})
     page("/signpost.js", "module", "the module for browsers", "text/javascript")
     page("/signpost.d.ts", "types", "its types for TypeScript", "text/plain")
     page("/demo", "demo", "a page that shows it at work, with `--demo`", "text/html",
-         HTML_HEADERS, "unknown_path")
+         PAGE_HEADERS[:2], "unknown_path")
     paths.add("get", "/openapi.json", "describe", "this document", tag="files", security=PUBLIC,
               head=True, parameters=[KNOWN],
               replies={200: json_reply("OpenAPI 3.1", says("an OpenAPI document",
                                                            {"type": "object"}),
-                                       {"openapi": "3.1.0"}, needed=PAGE_HEADERS),
-                       304: empty_reply("what `If-None-Match` names is still so", PAGE_HEADERS)})
+                                       {"openapi": "3.1.0"}, needed=FILE_HEADERS),
+                       304: empty_reply("what `If-None-Match` names is still so", FILE_HEADERS)})
 
 
 def make_paths():
     paths = Paths()
-    for add in (add_nodes, add_mail, add_connecting, add_health, add_files):
+    for add in (add_nodes, add_mail, add_connecting, add_health, add_status, add_files):
         add(paths)
     paths.add_preflights()
     return paths

@@ -11,7 +11,8 @@ HEADERS = {
     "X-Request-Id": ("what the log calls the request: as it was sent, else as the index names it",
                      {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,%d}$"
                                                    % limit("REQUEST_ID_CHARS")}),
-    "Vary": ("where the reply depends on who asks", {"const": "Origin"}),
+    "Vary": ("what of the request the reply depends on",
+             {"type": "string", "pattern": "^(Origin|Accept)(, (Origin|Accept))*$"}),
     "Access-Control-Allow-Origin": ("`*`, or the origin that asked", TEXT),
     "Access-Control-Expose-Headers": (
         "what a page may read of the headers",
@@ -36,6 +37,7 @@ HEADERS = {
     "Referrer-Policy": ("what its links say of it", {"const": "no-referrer"}),
 }
 
+PAGE_HEADERS = ["Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options"]
 ALWAYS = ("Cache-Control", "X-Request-Id")
 SOMETIMES = ("Vary", "Access-Control-Allow-Origin", "Access-Control-Expose-Headers")
 
@@ -128,26 +130,36 @@ def problem_example(code):
     return {"value": value | ({"action": ACTIONS[code]} if code in ACTIONS else {})}
 
 
-def problem_response(codes):
-    """A reply that is one of these errors, which have one status."""
+def problem_response(codes, page=False):
+    """A reply that is one of these errors, which have one status; `page`: also as HTML."""
     status = ERRORS[codes[0]][0]
     needed = {401: ["WWW-Authenticate"], 405: ["Allow"], 429: ["Retry-After"],
               503: ["Retry-After"]}.get(status, [])
     sometimes = []
     if "id_taken" in codes:
         (needed if len(codes) == 1 else sometimes).append("Retry-After")
-    return {
+    if page:
+        sometimes += PAGE_HEADERS
+    response = {
         "description": "; ".join(f"`{code}`: {ERRORS[code][1]}" for code in codes),
         "headers": header_refs(needed, sometimes),
         "content": {PROBLEM: {
             "schema": {
                 "$ref": "#/components/schemas/Problem",
-                "properties": {"status": {"const": status}, "code": {"enum": list(codes)}},
+                "properties": {
+                    "type": {"enum": ["urn:signpost:problem:" + code for code in codes]},
+                    "title": {"enum": [ERRORS[code][1] for code in codes]},
+                    "status": {"const": status},
+                    "code": {"enum": list(codes)},
+                },
                 "unevaluatedProperties": False,
             },
             "examples": {code: {"$ref": "#/components/examples/" + code} for code in codes},
         }},
     }
+    if page:
+        response["content"]["text/html"] = {"schema": TEXT}
+    return response
 
 
 class Problems:
@@ -156,19 +168,19 @@ class Problems:
     def __init__(self):
         self.components = {}
 
-    def respond(self, codes):
-        """{status: reference} for these codes."""
+    def respond(self, codes, pages=()):
+        """{status: reference} for these codes; `pages`: the statuses that come as HTML too."""
         by_status = {}
         for code in ERRORS:
             if code in codes:
                 by_status.setdefault(ERRORS[code][0], []).append(code)
         assert sum(map(len, by_status.values())) == len(set(codes)), f"unknown code in {codes}"
-        return {str(status): self._refer(status, found)
+        return {str(status): self._refer(status, found, status in pages)
                 for status, found in sorted(by_status.items())}
 
-    def _refer(self, status, codes):
-        name = ".".join([str(status), *codes])
-        self.components[name] = problem_response(codes)
+    def _refer(self, status, codes, page):
+        name = ".".join([str(status), *codes] + ["html"] * page)
+        self.components[name] = problem_response(codes, page)
         return {"$ref": "#/components/responses/" + name}
 
 
@@ -177,9 +189,9 @@ def json_reply(description, schema, example, needed=(), sometimes=()):
             "content": {"application/json": {"schema": schema, "example": example}}}
 
 
-def text_reply(description, media_type, needed=(), sometimes=()):
-    return {"description": description, "headers": header_refs(needed, sometimes),
-            "content": {media_type: {"schema": TEXT}}}
+def text_reply(description, media_type, example=None, needed=()):
+    return {"description": description, "headers": header_refs(needed),
+            "content": {media_type: {"schema": TEXT} | ({"example": example} if example else {})}}
 
 
 def empty_reply(description, needed=(), sometimes=()):

@@ -89,8 +89,8 @@ SCHEMAS = {
                       "pattern": r"^[a-z][a-z0-9+.-]*://[^/?#@\s]+:[0-9]{1,5}$",
                       "examples": ["grpc://203.0.113.7:50051"]}),
     "EndpointAsked": says(
-        "as an endpoint; a host that is empty, `[::]` or `0.0.0.0` means the address that the index "
-        "sees the node at",
+        "as an endpoint; a host that is empty, `[::]` or `0.0.0.0` means the address that the "
+        "index sees the node at",
         {"type": "string", "maxLength": limit("ENDPOINT_CHARS"),
          "pattern": r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#@\s]*:[0-9]{1,5}$",
          "examples": ["grpc://:50051"]}),
@@ -253,13 +253,43 @@ SCHEMAS = {
         "ms": says("until it was known whether it connects", number(0)),
         "you": ref("You"),
     }),
+    # --- operation -------------------------------------------------------------------------
+    "Status": reply("how the index is, and who is here", {
+        "version": TEXT,
+        "ready": says("as `/readyz` says it", BOOL),
+        "time": ref("Time"),
+        "uptime": says("seconds", number(0)),
+        "load": ref("Load"),
+        "network": ref("Id"),
+        "cursor": ref("Cursor"),
+        "more": says("there are more nodes than fit", BOOL),
+        "after": says("where there are more: goes on behind this id", ref("Id")),
+        "nodes": array(ref("SignOfLife"), limit("LIST_MAX_NODES")),
+    }, optional=("after",)),
+    "Load": reply("what there is at the moment, and how much there may be", {
+        "nodes": says("null where there are join keys", or_null(integer(0))),
+        "networks": says("null where there are join keys", or_null(integer(0))),
+        "waiting": says("polls that wait", integer(0)),
+        "max_waiting": says("null: no limit", or_null(integer(1))),
+        "connections": integer(0),
+        "max_connections": says("null: no limit", or_null(integer(1))),
+        "cpu": says("the share of one processor", number(0)),
+        "memory": says("bytes", integer(0)),
+    }),
+    "SignOfLife": reply("what of a node changes from second to second", {
+        "id": ref("Id"),
+        "age": says("seconds since the last sign of life", number(0)),
+        "expires_in": says("seconds until the lease ends", {"type": "number"}),
+        "mail": says("how many messages wait", integer(0)),
+    }),
     # --- the rest --------------------------------------------------------------------------
     "Problem": {
         "type": "object",
         "description": "an error (RFC 9457)",
         "properties": {
-            "type": {"enum": ["urn:signpost:problem:" + code for code in ERRORS]},
-            "title": {"enum": [title for _, title in ERRORS.values()]},
+            "type": says("the code as a URI",
+                         {"type": "string", "pattern": "^urn:signpost:problem:[a-z_]+$"}),
+            "title": says("the code in words", {"type": "string", "minLength": 1}),
             "status": {"enum": sorted({status for status, _ in ERRORS.values()})},
             "detail": says("a sentence for people: what was wrong, and what to do",
                            {"type": "string", "minLength": 1}),

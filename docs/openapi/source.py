@@ -14,7 +14,8 @@ def _read(name):
 def _find_limits():
     text = re.sub(r"/\*.*?\*/", "", _read("server_limits.h"), flags=re.S)
     limits = {}
-    for name, value in re.findall(r"^#define (LIMIT_\w+)(?:\\\n|[ \t])+(\S.*?)[\s\\]*$", text, re.M):
+    lines = re.findall(r"^#define (LIMIT_\w+)(?:\\\n|[ \t])+(\S.*?)[\s\\]*$", text, re.M)
+    for name, value in lines:
         value = re.sub(r"LIMIT_\w+", lambda found: str(limits[found.group()]), value)
         if not re.fullmatch(r"[0-9L ()*/+-]+", value):
             raise ValueError(f"server_limits.h: {name} is not plain arithmetic: {value}")

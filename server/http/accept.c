@@ -16,6 +16,14 @@ static bool is_word(const char *text, size_t length, const char *word)
     return length == strlen(word) && !strncasecmp(text, word, length);
 }
 
+/* Without the blanks at its end. */
+static size_t trimmed(const char *text, size_t length)
+{
+    while (length && strchr(" \t", text[length - 1]))
+        length--;
+    return length;
+}
+
 /* `0`, `1`, or that with up to three digits behind a dot; -1: it is none of these. */
 static int read_quality(const char *text, size_t length)
 {
@@ -37,11 +45,10 @@ static int find_quality(const char *text, size_t length)
     while (length) {
         size_t piece = strcspn(text, ";,");
         piece = piece < length ? piece : length;
-        size_t from = skip_blanks(text, piece), to = piece;
-        while (to > from && strchr(" \t", text[to - 1]))
-            to--;
-        if (to - from >= 2 && !strncasecmp(text + from, "q=", 2))
-            return read_quality(text + from + 2, to - from - 2);
+        size_t blanks = skip_blanks(text, piece);
+        size_t size = trimmed(text + blanks, piece - blanks);
+        if (size >= 2 && !strncasecmp(text + blanks, "q=", 2))
+            return read_quality(text + blanks + 2, size - 2);
         text += piece;
         length -= piece;
         if (length) {

@@ -93,6 +93,20 @@ static int open_socket(const struct address *address, uint16_t port, int *ret_fd
     return 0;
 }
 
+/* What to do about it. */
+static const char *advice(int error)
+{
+    switch (error) {
+    case EADDRINUSE: return "; another program has the port, give another with --listen";
+    case EADDRNOTAVAIL:
+        return "; this machine has no such address, give one of its own, or 0.0.0.0 for all, with "
+               "--listen";
+    case EACCES: return "; a port below 1024 is for root, give another with --listen";
+    case EAFNOSUPPORT: return "; this machine has no IPv6, give an IPv4 address with --listen";
+    default: return "";
+    }
+}
+
 static int fault_listen(
     struct fault *ret_fault, const struct address *address, uint16_t port, int error)
 {
@@ -101,8 +115,7 @@ static int fault_listen(
 
     return fault_set(ret_fault, ERROR_BAD_REQUEST, "cannot listen on %s%s%s:%u: %s%s",
         brackets ? "[" : "", address_format(address, text), brackets ? "]" : "", (unsigned)port,
-        strerror(error),
-        error == EADDRINUSE ? "; another program has the port, give another with --listen" : "");
+        strerror(error), advice(error));
 }
 
 int listeners_add(struct listeners *listeners, const struct address *address, uint16_t port,

@@ -104,14 +104,16 @@ static int schema_apply(
     return ERROR_STORE_FAILED;
 }
 
-/* `version "1.2.3", ` where the file says which signpostd had it open last; else nothing. */
+/* `version "1.2.3", ` where the file says which signpostd had it open last; else nothing. `db` may
+ * be NULL. */
 static void schema_name_program(sqlite3 *db, char ret_name[SCHEMA_PROGRAM_SIZE])
 {
     sqlite3_stmt *statement = NULL;
     char quoted[QUOTE_SIZE];
 
     ret_name[0] = '\0';
-    if (sqlite3_prepare_v2(db, "SELECT program FROM index_state WHERE program <> ''", -1,
+    if (db &&
+        sqlite3_prepare_v2(db, "SELECT program FROM index_state WHERE program <> ''", -1,
             &statement, NULL) == SQLITE_OK &&
         sqlite3_step(statement) == SQLITE_ROW)
         snprintf(ret_name, SCHEMA_PROGRAM_SIZE, "version %s, ",
@@ -147,6 +149,25 @@ int schema_examine(sqlite3 *db, const struct schema *schema, const char *path, i
     if (!error)
         *ret_version = identity.version;
     return error;
+}
+
+static int schema_read_number(const uint8_t bytes[4])
+{
+    return (int)((uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 |
+                 bytes[3]);
+}
+
+int schema_examine_header(const uint8_t header[SCHEMA_HEADER_SIZE], const struct schema *schema,
+    const char *path, struct fault *ret_fault)
+{
+    static const char magic[16] = "SQLite format 3";
+    struct identity identity = {0};
+
+    if (!memcmp(header, magic, sizeof magic)) {
+        identity.version = schema_read_number(header + 60);
+        identity.application_id = schema_read_number(header + 68);
+    }
+    return schema_judge(NULL, &identity, schema, path, ret_fault);
 }
 
 static void schema_announce(const char *path, int version)

@@ -6,8 +6,10 @@
 #include "error.h"
 
 #include <sqlite3.h>
+#include <stdint.h>
 
 #define SCHEMA_APPLICATION_ID 0x53676e70 /* "Sgnp" */
+#define SCHEMA_HEADER_SIZE 100           /* bytes; https://sqlite.org/fileformat2.html */
 
 struct schema {
     int latest;      /* the version that this program works with; from 1 */
@@ -30,6 +32,10 @@ int schema_bring_up(
  * ERROR_STORE_FAILED where it is not, or is newer. */
 int schema_examine(sqlite3 *db, const struct schema *schema, const char *path, int *ret_version,
     struct fault *ret_fault);
+
+/* The same of the first bytes of a file that is not opened: what its log adds is not seen. */
+int schema_examine_header(const uint8_t header[SCHEMA_HEADER_SIZE], const struct schema *schema,
+    const char *path, struct fault *ret_fault);
 
 /* What failed last on the connection, as a sentence that names the file and what to do. */
 int schema_fault(sqlite3 *db, const char *path, struct fault *ret_fault);

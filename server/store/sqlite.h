@@ -14,4 +14,8 @@ struct store_sqlite_config {
 int store_sqlite_open(
     const struct store_sqlite_config *config, struct store **ret_store, struct fault *ret_fault);
 
+/* Whether it could be opened, as far as can be told from outside: nothing is made or changed, and
+ * an index may have it open. 0, or ERROR_STORE_FAILED and a sentence. */
+int store_sqlite_check(const char *path, struct fault *ret_fault);
+
 #endif

@@ -1,6 +1,7 @@
 #include "store/sqlite_backup.h"
 
 #include "store/schema.h"
+#include "store/sqlite_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,6 +46,17 @@ static int backup_refuse_taken(const struct backup *backup, struct fault *ret_fa
         backup->to);
 }
 
+/* Locks what was opened. One that has got its name meanwhile, or was removed, is another's: false.
+ */
+static bool backup_lock_part(const struct backup *backup)
+{
+    struct stat opened, named;
+
+    return !flock(backup->fd, LOCK_EX | LOCK_NB) && !fstat(backup->fd, &opened) &&
+           !lstat(backup->part, &named) && opened.st_dev == named.st_dev &&
+           opened.st_ino == named.st_ino;
+}
+
 /* Locked, so that two backups to one name do not write into each other's. What a killed one has
  * left is used again. */
 static int backup_make_part(struct backup *backup, struct fault *ret_fault)
@@ -52,14 +64,11 @@ static int backup_make_part(struct backup *backup, struct fault *ret_fault)
     backup->fd = open(backup->part, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (backup->fd < 0)
         return backup_cannot_write(backup, strerror(errno), ret_fault);
-    if (flock(backup->fd, LOCK_EX | LOCK_NB)) {
-        int reason = errno;
-        close(backup->fd); /* and nothing is removed: it is another's */
+    if (!backup_lock_part(backup)) {
+        close(backup->fd); /* and nothing is removed */
         backup->fd = -1;
-        if (reason == EWOULDBLOCK)
-            return fault_set(ret_fault, ERROR_STORE_FAILED,
-                "another backup to %s is under way; give another file, or wait", backup->to);
-        return backup_cannot_write(backup, strerror(reason), ret_fault);
+        return fault_set(ret_fault, ERROR_STORE_FAILED,
+            "another backup to %s is under way; give another file, or wait", backup->to);
     }
     if (fchmod(backup->fd, 0600) || ftruncate(backup->fd, 0))
         return backup_cannot_write(backup, strerror(errno), ret_fault);
@@ -102,10 +111,10 @@ cleanup:
 
 /* --- what is copied -------------------------------------------------------------------------- */
 
-static int backup_open_source(
-    struct backup *backup, struct sqlite_backup *ret_backup, struct fault *ret_fault)
+static int backup_open_source(struct backup *backup, struct fault *ret_fault)
 {
     struct stat status;
+    int version;
 
     if (stat(backup->path, &status))
         return fault_set(ret_fault, ERROR_STORE_FAILED,
@@ -119,9 +128,8 @@ static int backup_open_source(
         return schema_fault(backup->source, backup->path, ret_fault);
     sqlite3_busy_timeout(backup->source, BACKUP_BUSY_MS);
     sqlite3_db_config(backup->source, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    sqlite3_db_config(backup->source, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    return schema_examine(
-        backup->source, &schema_current, backup->path, &ret_backup->version, ret_fault);
+    sqlite_distrust(backup->source);
+    return schema_examine(backup->source, &schema_current, backup->path, &version, ret_fault);
 }
 
 static int backup_copy(struct backup *backup, struct fault *ret_fault)
@@ -144,47 +152,59 @@ static int backup_copy(struct backup *backup, struct fault *ret_fault)
 
 /* --- what was copied ------------------------------------------------------------------------- */
 
-/* The whole number, or the first word, that the query gives; false where it gives none. */
-static bool backup_ask(sqlite3 *copy, const char *sql, int64_t *ret_number, bool *ret_ok)
+/* The one number that the query gives; false where it gives none. */
+static bool backup_ask(sqlite3 *copy, const char *sql, int64_t *ret_number)
 {
     sqlite3_stmt *statement = NULL;
     bool found = sqlite3_prepare_v2(copy, sql, -1, &statement, NULL) == SQLITE_OK &&
                  sqlite3_step(statement) == SQLITE_ROW;
 
-    if (found) {
-        const char *text = (const char *)sqlite3_column_text(statement, 0);
+    if (found)
         *ret_number = sqlite3_column_int64(statement, 0);
-        *ret_ok = text && !strcmp(text, "ok");
-    }
     sqlite3_finalize(statement);
     return found;
 }
 
-static int backup_check(
-    struct backup *backup, struct sqlite_backup *ret_backup, struct fault *ret_fault)
+static bool backup_is_whole(struct backup *backup, struct sqlite_backup *ret_backup)
 {
-    int64_t number = 0;
-    bool whole = false, some = false;
-    int version = 0;
+    struct fault fault;
     struct stat status;
+    int64_t good = 0;
 
     if (sqlite3_open_v2(backup->part, &backup->copy,
-            SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-            NULL) != SQLITE_OK ||
-        schema_examine(backup->copy, &schema_current, backup->part, &version, ret_fault) ||
-        version != ret_backup->version ||
-        !backup_ask(backup->copy, "PRAGMA quick_check(1)", &number, &whole) || !whole ||
-        !backup_ask(backup->copy, "SELECT count(*) FROM nodes", &ret_backup->nodes, &some) ||
+            SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK)
+        return false;
+    sqlite_distrust(backup->copy);
+    if (schema_examine(backup->copy, &schema_current, backup->part, &ret_backup->version, &fault) ||
+        !backup_ask(backup->copy,
+            "SELECT count(*) FROM pragma_quick_check(1) WHERE quick_check = 'ok'", &good) ||
+        !backup_ask(backup->copy, "SELECT count(*) FROM nodes", &ret_backup->nodes) ||
         fstat(backup->fd, &status))
-        return fault_set(ret_fault, ERROR_STORE_FAILED,
-            "the copy of %s is not whole: the database or a disk is damaged", backup->path);
-    /* No second file beside it: one that is cut off here never gets its name. */
+        return false;
+    ret_backup->size = status.st_size;
+    return good;
+}
+
+/* No second file beside the copy: one that is cut off here never gets its name. */
+static int backup_wipe_stamp(struct backup *backup, struct fault *ret_fault)
+{
     if (sqlite3_exec(backup->copy,
             "PRAGMA journal_mode = MEMORY; UPDATE index_state SET stamp = ''", NULL, NULL,
-            NULL) != SQLITE_OK)
-        return backup_cannot_write(backup, sqlite3_errmsg(backup->copy), ret_fault);
-    ret_backup->size = status.st_size;
-    return 0;
+            NULL) == SQLITE_OK)
+        return 0;
+    return backup_cannot_write(backup, sqlite3_errmsg(backup->copy), ret_fault);
+}
+
+static int backup_finish(
+    struct backup *backup, struct sqlite_backup *ret_backup, struct fault *ret_fault)
+{
+    if (!backup_is_whole(backup, ret_backup))
+        return fault_set(ret_fault, ERROR_STORE_FAILED,
+            "the copy of %s is not whole: the database or a disk is damaged", backup->path);
+    int error = backup_wipe_stamp(backup, ret_fault);
+    sqlite3_close(backup->copy);
+    backup->copy = NULL;
+    return error ? error : backup_give_name(backup, ret_fault);
 }
 
 int sqlite_backup(
@@ -198,15 +218,11 @@ int sqlite_backup(
         backup.part = NULL;
         return fault_set(ret_fault, ERROR_STORE_FAILED, "out of memory");
     }
-    if ((error = backup_open_source(&backup, &made, ret_fault)) ||
+    if ((error = backup_open_source(&backup, ret_fault)) ||
         (error = backup_refuse_taken(&backup, ret_fault)) ||
         (error = backup_make_part(&backup, ret_fault)) ||
         (error = backup_copy(&backup, ret_fault)) ||
-        (error = backup_check(&backup, &made, ret_fault)))
-        goto cleanup;
-    sqlite3_close(backup.copy);
-    backup.copy = NULL;
-    if ((error = backup_give_name(&backup, ret_fault)))
+        (error = backup_finish(&backup, &made, ret_fault)))
         goto cleanup;
     *ret_backup = made;
 

@@ -179,6 +179,9 @@ void sqlite_read_messages(struct store *store, int64_t box, uint64_t after,
 /* --- sqlite_open.c and the others meet ------------------------------------------------------- */
 
 extern const struct store_functions sqlite_functions;
+
+/* A file that was put here by someone must not run code of theirs. */
+void sqlite_distrust(sqlite3 *db);
 void sqlite_close(struct store *store);
 bool sqlite_write_stamp(struct store_sqlite *sqlite, const char *stamp);
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,32 @@ static const struct pragma pragmas[] = {
 static const struct pragma durability_normal = {"synchronous", "NORMAL", "1"};
 static const struct pragma durability_full = {"synchronous", "FULL", "2"};
 
+/* By what errno says. */
+static int sqlite_cannot_write(const char *path, struct fault *ret_fault)
+{
+    if (errno == ENOENT)
+        return fault_set(ret_fault, ERROR_STORE_FAILED,
+            "the directory of %s does not exist; make it or give another file with --db", path);
+    return fault_set(ret_fault, ERROR_STORE_FAILED,
+        "cannot write %s (%s); let signpostd write it and its directory, or give another file with "
+        "--db",
+        path, strerror(errno));
+}
+
+/* What is there must be a file that can be read and written. */
+static int sqlite_judge_file(const char *path, const struct stat *status, struct fault *ret_fault)
+{
+    if (S_ISDIR(status->st_mode))
+        return fault_set(
+            ret_fault, ERROR_STORE_FAILED, "%s is a directory; give a file in it with --db", path);
+    if (!S_ISREG(status->st_mode))
+        return fault_set(ret_fault, ERROR_STORE_FAILED,
+            "%s is not a regular file; give another file with --db", path);
+    if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS))
+        return sqlite_cannot_write(path, ret_fault);
+    return 0;
+}
+
 /* Makes the file if there is none, for its owner only; the files that SQLite puts beside it get
  * the same mode. An existing one is looked at but not opened: closing it again would drop the
  * locks that SQLite may hold on it in this process. */
@@ -49,28 +76,46 @@ static int sqlite_make_file(const char *path, struct fault *ret_fault)
         close(fd);
         return 0;
     }
-    if (errno == EEXIST && stat(path, &status) == 0) {
-        if (S_ISDIR(status.st_mode))
-            return fault_set(ret_fault, ERROR_STORE_FAILED,
-                "%s is a directory; give a file in it with --db", path);
-        if (!S_ISREG(status.st_mode))
-            return fault_set(ret_fault, ERROR_STORE_FAILED,
-                "%s is not a regular file; give another file with --db", path);
-        if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0)
-            return 0;
-    }
-    if (errno == ENOENT)
-        return fault_set(ret_fault, ERROR_STORE_FAILED,
-            "the directory of %s does not exist; make it or give another file with --db", path);
-    return fault_set(ret_fault, ERROR_STORE_FAILED,
-        "cannot write %s (%s); let signpostd write it and its directory, or give another file with "
-        "--db",
-        path, strerror(errno));
+    if (errno == EEXIST && stat(path, &status) == 0)
+        return sqlite_judge_file(path, &status, ret_fault);
+    return sqlite_cannot_write(path, ret_fault);
 }
 
-static int sqlite_connect(struct store_sqlite *sqlite, struct fault *ret_fault)
+/* The log and the lock file are made beside the database. */
+static int sqlite_judge_folder(const char *path, struct fault *ret_fault)
 {
-    /* A file that was put here by someone must not run code of theirs. */
+    char *copy = strdup(path);
+
+    if (!copy)
+        return fault_set(ret_fault, ERROR_STORE_FAILED, "out of memory checking %s", path);
+    bool writable = faccessat(AT_FDCWD, dirname(copy), W_OK | X_OK, AT_EACCESS) == 0;
+    free(copy);
+    return writable ? 0 : sqlite_cannot_write(path, ret_fault);
+}
+
+int store_sqlite_check(const char *path, struct fault *ret_fault)
+{
+    uint8_t header[SCHEMA_HEADER_SIZE] = {0};
+    struct stat status;
+    int error = sqlite_judge_folder(path, ret_fault);
+
+    if (error)
+        return error;
+    if (stat(path, &status))
+        return errno == ENOENT ? 0 : sqlite_cannot_write(path, ret_fault);
+    if ((error = sqlite_judge_file(path, &status, ret_fault)) || !status.st_size)
+        return error;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, header, sizeof header);
+    if (fd >= 0)
+        close(fd);
+    if (length < 0)
+        return sqlite_cannot_write(path, ret_fault);
+    return schema_examine_header(header, &schema_current, path, ret_fault);
+}
+
+void sqlite_distrust(sqlite3 *db)
+{
     static const struct {
         int option;
         int value;
@@ -83,6 +128,12 @@ static int sqlite_connect(struct store_sqlite *sqlite, struct fault *ret_fault)
         {SQLITE_DBCONFIG_DQS_DML, 0},
     };
 
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        sqlite3_db_config(db, settings[i].option, settings[i].value, NULL);
+}
+
+static int sqlite_connect(struct store_sqlite *sqlite, struct fault *ret_fault)
+{
     int code = sqlite3_open_v2(sqlite->path, &sqlite->db,
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
     if (code != SQLITE_OK)
@@ -90,8 +141,7 @@ static int sqlite_connect(struct store_sqlite *sqlite, struct fault *ret_fault)
             "cannot open %s (%s); give another file with --db", sqlite->path,
             sqlite->db ? sqlite3_errmsg(sqlite->db) : sqlite3_errstr(code));
     sqlite3_busy_timeout(sqlite->db, SQLITE_BUSY_TIMEOUT_MS);
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
-        sqlite3_db_config(sqlite->db, settings[i].option, settings[i].value, NULL);
+    sqlite_distrust(sqlite->db);
     return 0;
 }
 

@@ -127,12 +127,6 @@ class TestCompletion(CliCase):
         self.assertEqual(re.findall(r"(?m)^\.B (\d+)$", status),
                          [str(one["code"]) for one in self.all["exits"]])
 
-    @unittest.skipUnless(shutil.which("groff"), "needs groff")
-    def test_manual_has_no_faults(self):
-        done = subprocess.run(["groff", "-man", "-ww", "-Tutf8", "-z", MANUAL],
-                              capture_output=True, text=True, timeout=ENDS_S, check=False)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-
 
 if __name__ == "__main__":
     unittest.main()

@@ -2,8 +2,8 @@
 built. tests/docs/markdown.py has what the fences say.
 
 A page is one bash, in namespaces of its own: its ports are free, what it starts ends with it, and
-what it puts into /usr/local and /etc is gone afterwards. A line of the page is the same line of the
-script, so that bash itself says where something failed."""
+what it puts into /usr/local, /etc, /var/lib and /var/backups is gone afterwards. A line of the page
+is the same line of the script, so that bash itself says where something failed."""
 
 import os
 import re
@@ -30,8 +30,14 @@ ip link add wan0 type veth peer name wan1
 ip address add 192.0.2.7/24 dev wan0 && ip link set wan0 up && ip link set wan1 up
 mount -t tmpfs tmpfs /usr/local
 cp -a /etc/. "$STORY/etc" && mount --bind "$STORY/etc" /etc
+mkdir "$STORY/lib" && mount --bind /var/lib "$STORY/lib"
+mount -t tmpfs tmpfs /var/lib && ln -s "$STORY"/lib/* /var/lib
+mount -t tmpfs tmpfs /var/backups
 
 listening() { cat /proc/net/tcp /proc/net/tcp6 | awk '$4 == "0A" { n++ } END { print n + 0 }'; }
+
+# `! command`: bash by itself goes on where it succeeds.
+fails() { if "$@"; then echo "succeeded, and should not have: $*" && return 1; fi; }
 
 # A server is there when one more socket listens than before it was started.
 ready() { # PID LISTENED LINE
@@ -66,7 +72,7 @@ def script(page):
         elif fence.use != markdown.RUN:
             continue
         if fence.word != "console":
-            lines[fence.line + 1:end] = fence.lines
+            lines[fence.line + 1:end] = [re.sub(r"^! ", "fails ", text) for text in fence.lines]
             continue
         for number, command, answer in fence.commands():
             answers.append((number, answer))
@@ -79,6 +85,11 @@ def script(page):
     return "\n".join(lines[1:]) + "\n", answers
 
 
+def commands_of(page):
+    return sum(len(fence.commands()) for fence in markdown.split(page)[0]
+               if fence.use in (markdown.RUN, markdown.BACKGROUND))
+
+
 def form(text):
     """What an answer has to have: status lines, names of headers, names of JSON members."""
     return set(re.findall(r"^HTTP/1\.1 \d+|^[A-Z][\w-]+(?=: )|\"\w+\"(?=:)", text, re.M))
@@ -87,7 +98,7 @@ def form(text):
 class TestCommands(DocsCase):
     @classmethod
     def setUpClass(cls):
-        """A clone as a reader has it: what git knows, and what make has built."""
+        """A clone as a reader has it: what git knows, and what make builds, without sanitizers."""
         folder = tempfile.TemporaryDirectory(prefix="signpost-docs-")
         cls.addClassCleanup(folder.cleanup)
         cls.folder, cls.clone = folder.name, os.path.join(folder.name, "clone")
@@ -96,9 +107,12 @@ class TestCommands(DocsCase):
         for shell, place in ((COPY, ROOT), (COMMIT, cls.clone)):
             subprocess.run(["bash", "-e", "-o", "pipefail", "-c", shell, cls.clone], cwd=place,
                            check=True, capture_output=True, env=cls.environment())
-        for path in BUILT:
-            subprocess.run(["cp", "-a", os.path.join(os.path.dirname(binary()), path),
-                            os.path.join(build, path)], check=True)
+        built = os.path.dirname(binary())
+        for path in BUILT if os.path.basename(built) == "build" else ():
+            subprocess.run(["cp", "-a", os.path.join(built, path), os.path.join(build, path)],
+                           check=True)
+        subprocess.run(["make", "-j2", "all", "examples"], cwd=cls.clone, check=True,
+                       capture_output=True, env=cls.environment())
 
     @classmethod
     def environment(cls, **extra):
@@ -141,12 +155,30 @@ class TestCommands(DocsCase):
                     faults.append(f"{page}:{line}: the answer has no {', '.join(sorted(lacks))}; "
                                   f"it was:\n{came}")
             self.assertNone(faults)
+        print(f"figure: {page}: {commands_of(page)} commands")
+
+    def test_fault_in_a_page_is_found_where_it_is(self):
+        for fence, says in (
+                ("```sh\ntrue\nfalse | cat\n```\n", ":3: status 1"),
+                ("```sh\ntrue\n! true\n```\n", "succeeded, and should not have: true"),
+                ("```sh\n(\n  exit 3\n)\n```\n", "status 3"),
+                ("```sh background\ntrue\n```\n", ":1: it does not listen"),
+                ("```sh background\nsignpostd\n```\n```sh\ncurl 127.0.0.1:7117/lst\n```\n",
+                 ":5: status 22: curl"),
+                ("```console\n$ echo '{\"a\": 1}'\n{\"a\": 1}\n$ echo Be: 1\nTo: 1\n```\n",
+                 ":4: the answer has no To")):
+            with self.subTest(fence=fence), tempfile.NamedTemporaryFile(
+                    "w", suffix=".md", encoding="utf-8") as page:
+                page.write(fence)
+                page.flush()
+                with self.assertRaises(AssertionError) as caught:
+                    self.assertRuns(page.name)
+                self.assertIn(says, str(caught.exception))
 
 
 def add_tests():
     for page in markdown.pages():
-        if any(fence.use in (markdown.RUN, markdown.BACKGROUND)
-               for fence in markdown.split(page)[0]):
+        if commands_of(page):
             name = re.sub(r"\W+", "_", page.removesuffix(".md")).lower()
             setattr(TestCommands, f"test_commands_of_{name}_all_succeed",
                     lambda self, page=page: self.assertRuns(page))

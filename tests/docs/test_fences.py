@@ -1,11 +1,17 @@
 """Every fence says what it is, so that test_commands.py runs all that one machine can run."""
 
 import collections
+import json
+import os
 import re
+import subprocess
+import tempfile
 import unittest
 
 from tests.docs import markdown
 from tests.docs.case import DocsCase
+
+NODE = "/usr/bin/node" if os.access("/usr/bin/node", os.X_OK) else "node"
 
 # What begins a line where someone has put commands into a fence that says it has none.
 LOOKS_LIKE_COMMAND = re.compile(
@@ -55,19 +61,42 @@ class TestFences(DocsCase):
             for fence in all_fences() if fence.word == "sh"
             for n, text in enumerate(fence.lines, 1) if text.startswith("$ ")])
 
+    def test_json_any_is_json(self):
+        """Whole objects, or a line each; `...` stands for what is left out."""
+        faults = []
+        for fence in all_fences():
+            if fence.word == "json" and "..." not in "".join(fence.lines):
+                try:
+                    json.loads("\n".join(fence.lines))
+                except ValueError as error:
+                    faults.append(f"{fence.where}: {error}")
+        self.assertNone(faults)
+
+    def test_javascript_any_can_be_read(self):
+        faults = []
+        for fence in all_fences():
+            if fence.word == "js":
+                with tempfile.NamedTemporaryFile("w", suffix=".mjs", encoding="utf-8") as module:
+                    module.write("\n".join(fence.lines))
+                    module.flush()
+                    done = subprocess.run([NODE, "--check", module.name], capture_output=True,
+                                          text=True, check=False)
+                if done.returncode:
+                    faults.append(f"{fence.where}: {done.stderr}")
+        self.assertNone(faults)
+
     def test_commands_all_are_counted(self):
-        counts = collections.Counter()
+        counts, reasons = collections.Counter(), collections.Counter()
         for fence in all_fences():
             if fence.use:
                 counts[fence.use] += len(fence.commands())
-        reasons = collections.Counter(fence.mark.removeprefix("elsewhere: ")
-                                      for fence in all_fences()
-                                      if fence.use == markdown.ELSEWHERE)
+            if fence.use == markdown.ELSEWHERE:
+                reasons[fence.mark.removeprefix("elsewhere: ")] += len(fence.commands())
         run = counts[markdown.RUN] + counts[markdown.BACKGROUND]
         print(f"figure: {run} commands of the documents are run, "
               f"{counts[markdown.ELSEWHERE]} are for another machine")
-        for reason, fences in sorted(reasons.items()):
-            print(f"figure:   {fences} x {reason}")
+        for reason, commands in sorted(reasons.items()):
+            print(f"figure:   {commands}: {reason}")
         self.assertGreater(run, 0)
 
 

@@ -35,14 +35,14 @@ class TestUpgrade(FaultCase):
         with Index() as index:
             folder = index.folder
             index.stop()
-            schemas = {2: past.schema(index.db), 1: past.schema(past.V1)}
+            schemas = {2: past.schema(index.db), 1: past.schema(past.KEPT[1])}
             index.start()
         os.makedirs(folder)
         self.addCleanup(shutil.rmtree, folder)
         kills = {1: 0, 2: 0}
         for write in range(1, 1000):
             db = os.path.join(folder, f"{write}.db")
-            past.copy(past.V1, db)
+            past.copy(past.KEPT[1], db)
             if not self.killed(disk, db, write):
                 break
             with self.subTest(write=write):

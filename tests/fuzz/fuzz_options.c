@@ -23,7 +23,9 @@ static void check(const struct options *options)
         want(options->check_ports[i].first <= options->check_ports[i].last);
     for (size_t i = 0; i < options->cors_origin_count; i++)
         want(strstr(options->cors_origin[i], "://") != NULL);
-    want(!options->turn_uri_count == !options->turn_secret_file);
+    /* A backup takes the database alone: what else is given is not looked at together. */
+    want(options->backup_to || !options->turn_uri_count == !options->turn_secret_file);
+    want(!options->backup_to || *options->backup_to);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)

@@ -8,9 +8,10 @@ import stat
 import unittest
 
 from tests.lib import index as process
+from tests.lib import past
 from tests.lib.case import HttpCase
 from tests.lib.http import Client, url
-from tests.lib.index import ROOT, Index
+from tests.lib.index import Index
 
 NOBODY = 65534
 
@@ -141,6 +142,17 @@ class TestBackup(HttpCase):
         self.assertTrue(changes["reset"], changes)
         self.assertEqual({node["id"] for node in changes["nodes"]}, {one.id, "other"})
 
+    def test_backup_runs_no_code_that_the_file_has(self):
+        self.node(ttl=600)
+        self.index.stop()
+        with sqlite3.connect(self.index.db) as db:
+            db.execute("CREATE TRIGGER t AFTER UPDATE ON index_state BEGIN DELETE FROM nodes; END")
+        db.close()
+        self.assertMade(self.backup())
+        with sqlite3.connect(f"file:{self.copy}?mode=ro", uri=True) as db:
+            self.assertEqual(db.execute("SELECT count(*) FROM nodes").fetchone(), (1,))
+        db.close()
+
     # --- refused ----------------------------------------------------------------------------
 
     def test_backup_never_replaces_a_file(self):
@@ -181,7 +193,7 @@ class TestBackup(HttpCase):
 
     def test_backup_of_an_older_database_is_of_its_version(self):
         old = os.path.join(self.index.folder, "old.db")
-        shutil.copy(os.path.join(ROOT, "tests", "store", "v1.db"), old)
+        shutil.copy(past.KEPT[1], old)
         done = self.backup(db=old)
         self.assertMade(done)
         self.assertIn("schema 1", done.stdout)

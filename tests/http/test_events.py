@@ -197,6 +197,11 @@ class TestWaiting(EventsCase):
         self.other.sends(self.me, id="m")
         self.assertEqual([m["id"] for m in newer.reply()["messages"]], ["m"])
 
+    def test_events_supersede_events_of_the_query(self):
+        older = self.park("GET", url("/events", since=self.other.cursor, wait=50), self.me.token)
+        self.me.parks_events(since=self.other.cursor)
+        self.assertProblem(older.reply(), 409, "superseded")
+
     def test_events_supersede_events(self):
         older = self.me.parks_events(since=self.other.cursor)
         newer = self.me.parks_events(since=self.other.cursor)

@@ -1,6 +1,7 @@
 """`signpostd --healthcheck`: what a container asks, instead of a shell and curl."""
 
 import os
+import re
 import socket
 import tempfile
 import threading
@@ -46,6 +47,8 @@ class TestReady(HealthcheckCase):
             with self.subTest(everywhere=everywhere):
                 self.start("--open", listen=(everywhere + ":0",))
                 self.assertReady("--open", *self.listening(everywhere))
+                # As in a container where --open came after the name of the image.
+                self.assertReady(*self.listening(everywhere))
 
     def test_index_on_one_address_is_asked_there(self):
         self.start(listen=("127.0.0.77:0",))
@@ -56,6 +59,13 @@ class TestReady(HealthcheckCase):
         self.start()
         self.assertReady(*self.listening(), "--listen", "127.0.0.1:1")
         self.assertNotReady("--listen", "127.0.0.1:1", *self.listening(), says="127.0.0.1:1:")
+
+    def test_listener_for_operations_is_asked_first(self):
+        self.start("--ops-listen", "127.0.0.79:0", "--max-connections", "1")
+        port = re.search(r"ops_listening address=127.0.0.79 port=(\d+)", self.index.log())[1]
+        self.assertEqual(self.client.get("/healthz").status, 200)  # and keeps the one connection
+        self.assertReady("--ops-listen", "127.0.0.79:" + port, "--listen", "127.0.0.1:1")
+        self.assertNotReady("--ops-listen", "127.0.0.79:1", *self.listening(), says="127.0.0.79:1:")
 
     def test_index_with_keys_lets_it_ask(self):
         with tempfile.TemporaryDirectory(prefix="signpost-test-") as folder:
@@ -91,7 +101,7 @@ class TestNotReady(HealthcheckCase):
         self.assertNotReady("--listen", "127.0.0.1:0", says="port 0; give --listen a port")
 
     def test_options_that_are_wrong_exit_2(self):
-        done = self.check("--listen", "0.0.0.0:7117")
+        done = self.check("--listen", "everywhere")
         self.assertEqual(done.returncode, 2, done)
 
 

@@ -84,6 +84,44 @@ class TestOptions(unittest.TestCase):
         self.assertFalse(os.path.exists(self.db))
         self.assertEnds(2, "--check-config", "--rate", "fast", names="--rate")
 
+    def test_check_config_looks_at_the_database_and_leaves_it(self):
+        def write(content):
+            with open(self.db, "wb") as file:
+                file.write(content)
+
+        with Index(db=self.db) as index:
+            self.assertEqual(process.run("--check-config", "--db", self.db).returncode, 0)
+            self.assertNotIn("store_failed", index.log())
+        self.assertEqual(process.run("--check-config", "--db", self.db).returncode, 0)
+        with open(self.db, "rb") as file:
+            good = file.read()
+        for content, says in (
+                (b"some text", "not a Signpost database"), (good[:30], "not a Signpost database"),
+                (good[:68] + b"none" + good[72:], "not a Signpost database"),
+                (good[:60] + bytes((0, 0, 0, 99)) + good[64:], "schema 99, this one knows 2")):
+            write(content)
+            self.assertEnds(2, "--check-config", names=says)
+            with open(self.db, "rb") as file:
+                self.assertEqual(file.read(), content)
+        write(b"")
+        self.assertEqual(process.run("--check-config", "--db", self.db).returncode, 0)
+        os.unlink(self.db)
+        os.mkdir(self.db)
+        self.assertEnds(2, "--check-config", names="is a directory")
+        self.db = os.path.join(self.db, "nowhere", "signpost.db")
+        self.assertEnds(2, "--check-config", names="does not exist")
+
+    def test_check_config_says_all_that_is_wrong(self):
+        done = process.run(
+            "--check-config", "--db", "/nowhere/signpost.db", "--keys", "/nowhere/keys",
+            "--tls-cert", "/nowhere/cert.pem", "--tls-key", "/nowhere/key.pem",
+            "--turn-uri", "turn:example.org", "--turn-secret-file", "/nowhere/secret")
+        self.assertEqual((done.returncode, done.stdout), (2, ""), done)
+        lines = complaints(done)
+        self.assertEqual(len(lines), 4, done)
+        for name in ("keys", "cert.pem", "secret", "signpost.db"):
+            self.assertEqual(sum(f"/nowhere/{name}" in line for line in lines), 1, (name, lines))
+
     def test_port_taken_exits_1(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]

@@ -38,7 +38,7 @@ class TestImage(unittest.TestCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.image = Image(cls)
-        cls.client = Image(cls, "client")
+        cls.client, cls.turn = Image(cls, "client"), Image(cls, "turn")
         own_network()
 
     def setUp(self):
@@ -106,14 +106,18 @@ class TestImage(unittest.TestCase):
         self.assertEqual(config["Labels"]["org.opencontainers.image.version"], version)
         self.assertEqual(self.run_once("--version").stdout, f"signpostd {version}\n")
 
-    def test_client_image_has_the_command_and_the_example(self):
-        for command, says in ((("signpost", "--version"), "signpost "),
-                              (("master",), "INDEX_URL")):
+    def test_images_beside_it_have_what_compose_runs(self):
+        for image, command, says in ((self.client, ("signpost", "--version"), "signpost "),
+                                     (self.client, ("master",), "INDEX_URL"),
+                                     (self.turn, ("turnserver", "--version"), "4.")):
             with self.subTest(command=command):
+                self.assertEqual(image.config["User"], "65532:65532")
                 done = subprocess.run(
-                    ["chroot", "--groups=", "--userspec", ANYONE, self.client.root, *command],
+                    ["chroot", "--groups=", "--userspec", ANYONE, image.root, *command],
                     capture_output=True, text=True, timeout=20, check=False)
                 self.assertIn(says, done.stdout + done.stderr)
+        secrets = os.stat(os.path.join(self.client.root, "secrets"))
+        self.assertEqual((secrets.st_uid, secrets.st_mode & 0o777), (65532, 0o700))
 
     # --- its life -------------------------------------------------------------------------------
 

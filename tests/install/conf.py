@@ -20,7 +20,7 @@ HEAD = """\
 # or, of what is in the files that are named here, `systemctl reload signpostd`. The values of a
 # repeatable option are separated by commas. The service works in /var/lib/signpost.
 """
-NOT_HERE = ("check-config", "version", "help")
+NOT_HERE = ("check-config", "healthcheck", "version", "help")
 
 
 def options(help):

@@ -11,8 +11,6 @@ import tempfile
 import threading
 import unittest
 
-from tests.install import conf
-from tests.lib import index
 from tests.lib.index import ROOT, SANITIZER, Index, clean_environment
 
 BUILD = os.environ.get("BUILD") or os.path.dirname(os.environ.get("SIGNPOSTD", "")) or "build"
@@ -214,48 +212,6 @@ class FilesTest(InstallCase):
         left = [os.path.join(folder, name) for folder, _, names in os.walk(destination)
                 for name in names]
         self.assertEqual(left, [options])
-
-
-class ServiceTest(InstallCase):
-    """The unit as it is installed, by what systemd itself says of it."""
-
-    EXPOSURE_MOST = 15  # tenths; systemd calls up to 20 "OK", and no service at all 96
-
-    def setUp(self):
-        self.unit = os.path.join(self.prefix, "lib/systemd/system/signpostd.service")
-
-    def test_unit_names_what_is_installed(self):
-        unit = dict(re.findall(r"^(ExecStart|EnvironmentFile)=(.*)$", read(self.unit), re.MULTILINE))
-        self.assertEqual(unit, {
-            "ExecStart": os.path.join(self.prefix, "bin/signpostd"),
-            "EnvironmentFile": "-" + os.path.join(self.prefix, "etc/signpost/signpostd.conf")})
-        self.assertNotIn("@PREFIX@", read(self.unit))
-        self.assertNotIn("@SYSCONFDIR@", read(self.unit))
-
-    def test_unit_is_understood_and_locked_down(self):
-        self.assertEqual(output_of("systemd-analyze", "verify", "--man=no", self.unit), "")
-        output_of("systemd-analyze", "security", "--offline=yes",
-                  f"--threshold={self.EXPOSURE_MOST}", self.unit)
-
-    def test_unit_without_its_locks_is_found(self):
-        weak = os.path.join(self.folder, "weak.service")
-        with open(weak, "w", encoding="utf-8") as file:
-            file.write(re.sub(r"^(SystemCallFilter|DynamicUser|Protect\w+)=.*\n", "",
-                              read(self.unit), flags=re.MULTILINE))
-        with self.assertRaises(AssertionError):
-            output_of("systemd-analyze", "security", "--offline=yes",
-                      f"--threshold={self.EXPOSURE_MOST}", weak)
-
-    def test_example_of_options_is_what_help_says(self):
-        self.assertEqual(read(ROOT, "docs", "signpostd.conf"), conf.example(),
-                         "run tests/install/conf.py >docs/signpostd.conf")
-
-    def test_example_with_its_defaults_put_in_is_a_good_configuration(self):
-        given = dict(re.findall(r"^#(SIGNPOST_\w+)=(.*)$", conf.example(), re.MULTILINE))
-        self.assertGreater(len(given), 20)
-        done = index.run("--check-config", env=clean_environment(
-            **{**given, "SIGNPOST_DB": os.path.join(self.folder, "some.db")}))
-        self.assertEqual((done.returncode, done.stderr), (0, ""), done)
 
 
 class ExampleTest(InstallCase):

@@ -70,7 +70,9 @@ def record(method, target, headers, body, reply):
     line = json.dumps({
         "method": method, "path": path, "query": query, "request_headers": masked,
         "request_body": None if body is None else body.decode("utf-8", "replace"),
-        "status": reply.status, "response_headers": dict(reply.headers.items()),
+        "status": reply.status,
+        "response_headers": {name: ", ".join(reply.headers.get_all(name))
+                             for name in reply.headers},
         "response_body": reply.body.decode("utf-8", "replace")})
     # In one write each, since other programs append too.
     with _record_lock, open(name, "ab", buffering=0) as file:

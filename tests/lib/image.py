@@ -72,6 +72,7 @@ class Image:
         make_base()
         buildah("bud", "--pull-never", "--layers=false", "-q", "-t", name,
                 *(("--target", target) if target else ()), ROOT)
+        buildah("rmi", "--prune")  # what had that name before
         self._container = buildah("from", "--pull-never", name)
         case.addClassCleanup(buildah, "rm", self._container)
         self.root = buildah("mount", self._container)
@@ -86,20 +87,19 @@ class Image:
                 found.append((os.lstat(path).st_size, os.path.relpath(path, self.root)))
         return sorted(found, reverse=True)
 
-    def command(self, arguments, user, volume, extra, read_only=True):
+    def command(self, arguments, user, volume, extra):
         """What starts it: its own environment and entry point, after the mounts."""
         environment = [*self.config.get("Env", ()), *(f"{k}={v}" for k, v in extra.items())]
         script = ('set -e; mount --bind "$root" "$root"; mount -t proc proc "$root/proc"; '
-                  '[ -z "$readonly" ] || mount -o remount,bind,ro "$root"; '
+                  'mount -o remount,bind,ro "$root"; '
                   '[ -z "$volume" ] || mount --bind "$volume" "$root/data"; '
                   'exec setpriv --no-new-privs chroot --groups= --userspec="$user" "$root" '
                   '/signpostd "$@"')
         assert self.config["Entrypoint"] == ["/signpostd"]
         os.makedirs(os.path.join(self.root, "proc"), exist_ok=True)  # an engine makes it, too
         return ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", f"root={self.root}",
-                f"volume={volume or ''}", f"user={user}", f"readonly={'1' if read_only else ''}",
-                *environment, "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c",
-                script, "sh", *arguments]
+                f"volume={volume or ''}", f"user={user}", *environment, "unshare", "--mount",
+                "--pid", "--fork", "--kill-child", "sh", "-c", script, "sh", *arguments]
 
     def run(self, *arguments, user="65532:65532", volume=None, environment=None):
         """For what ends by itself."""

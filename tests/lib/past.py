@@ -7,6 +7,7 @@ tests/store/v1.db was made by the last signpostd whose schema was version 1, wit
 and is kept: what was written then has to be there in every later version. Before the schema
 changes again, the same makes the next one."""
 
+import glob
 import json
 import os
 import shutil
@@ -17,7 +18,8 @@ import time
 from tests.lib.http import Client, url
 from tests.lib.index import ROOT, Index
 
-V1 = os.path.join(ROOT, "tests", "store", "v1.db")
+KEPT = {int(os.path.basename(path)[1:-3]): path  # by the version of their schema
+        for path in glob.glob(os.path.join(ROOT, "tests", "store", "v*.db"))}
 TTL_S = 600
 NODES = {  # id: its registration
     "ada": {"network": "alpha", "meta": {"role": "printer"}, "endpoints": ["tcp://:7000"]},

@@ -83,7 +83,36 @@ static void test_pages_html_alone_has_a_policy_and_it_fits(void **state)
     assert_in_range(strlen(policy), 1, LIMIT_POLICY_CHARS);
     assert_null(strpbrk(policy, "\r\n"));
     assert_null(strstr(policy, "unsafe"));
+    policy = pages_status(pages)->policy;
+    assert_non_null(policy);
+    assert_in_range(strlen(policy), 1, LIMIT_POLICY_CHARS);
     pages_free(pages);
+}
+
+static void write_place(struct text *out, const char *name, size_t length, void *user)
+{
+    ++*(int *)user;
+    text_printf(out, "[%.*s]", (int)length, name);
+}
+
+static void assert_filled(const char *bytes, const char *expected, int places)
+{
+    struct page page = {.bytes = bytes, .size = strlen(bytes)};
+    struct text out = {0};
+    int filled = 0;
+
+    pages_fill(&out, &page, write_place, &filled);
+    assert_int_equal(filled, places);
+    assert_string_equal(out.bytes, expected);
+    text_clear(&out);
+}
+
+static void test_pages_places_are_filled(void **state)
+{
+    (void)state;
+    assert_filled("<p><!--{a}--></p><!--{bc}--><!--{}-->", "<p>[a]</p>[bc][]", 3);
+    assert_filled("<!-- {a} --><!--{a} x", "<!-- {a} --><!--{a} x", 0);
+    assert_filled("none", "none", 0);
 }
 
 static void test_pages_demo_is_there_only_where_asked_for(void **state)
@@ -115,6 +144,7 @@ int main(void)
         cmocka_unit_test(test_files_are_whole),
         cmocka_unit_test(test_pages_have_their_types_and_tags),
         cmocka_unit_test(test_pages_html_alone_has_a_policy_and_it_fits),
+        cmocka_unit_test(test_pages_places_are_filled),
         cmocka_unit_test(test_pages_demo_is_there_only_where_asked_for),
         cmocka_unit_test(test_pages_other_paths_have_none),
     };
