@@ -240,7 +240,7 @@ void log_sum_up(bool at_once)
         snprintf(seconds, sizeof seconds, "%lld", (long long)(passed_ms + 999) / 1000);
         if (kind.status_class)
             snprintf(class, sizeof class, "%uxx", kind.status_class % 10);
-        log_event((enum log_level)kind.level, "suppressed", "event", kind.event, "route",
+        log_event((enum log_level)kind.level, "suppressed", "of", kind.event, "route",
             kind.about ? kind.about : "-", "status", class, "count", counted, "seconds", seconds,
             NULL);
     }

@@ -7,6 +7,7 @@ import textwrap
 from docs.openapi.source import ROOT
 
 WIDTH = 118
+EVERYWHERE = ("Cache-Control", "X-Request-Id")  # in each reply: the rules tell of them
 HEAD = """\
 # The API, route by route
 
@@ -134,7 +135,7 @@ class Reference:
         for status, response in operation["responses"].items():
             reply = self.resolve(response)
             headers = [name for name, header in reply.get("headers", {}).items()
-                       if name != "Cache-Control" and self.resolve(header).get("required")]
+                       if name not in EVERYWHERE and self.resolve(header).get("required")]
             bodies = ["[Problem](#problem)" if kind == "application/problem+json" else
                       self.name_of(media["schema"]) if kind == "application/json" else kind
                       for kind, media in reply.get("content", {}).items()]

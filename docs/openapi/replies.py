@@ -8,12 +8,15 @@ PROBLEM = "application/problem+json"
 HEADERS = {
     "Cache-Control": ("`no-store`, but for files that are the same for everyone: `no-cache`",
                       {"enum": ["no-store", "no-cache"]}),
+    "X-Request-Id": ("what the log calls the request: as it was sent, else as the index names it",
+                     {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,%d}$"
+                                                   % limit("REQUEST_ID_CHARS")}),
     "Vary": ("what of the request the reply depends on",
              {"type": "string", "pattern": "^(Origin|Accept)(, (Origin|Accept))*$"}),
     "Access-Control-Allow-Origin": ("`*`, or the origin that asked", TEXT),
     "Access-Control-Expose-Headers": (
         "what a page may read of the headers",
-        {"const": "ETag, Link, Location, Retry-After"}),
+        {"const": "ETag, Link, Location, Retry-After, X-Request-Id"}),
     "ETag": ("send it as `If-None-Match`",
              {"type": "string", "pattern": '^(W/)?"[0-9a-f.]+"$'}),
     "Link": ("the rest of a whole list, with `rel=\"next\"` (RFC 8288)",
@@ -27,7 +30,7 @@ HEADERS = {
                "pattern": "^(GET|HEAD|POST|DELETE|OPTIONS)(, (GET|HEAD|POST|DELETE|OPTIONS))*$"}),
     "Access-Control-Allow-Methods": ("as Allow", TEXT),
     "Access-Control-Allow-Headers": ("what a page may send",
-                                     {"const": "Authorization, Content-Type"}),
+                                     {"const": "Authorization, Content-Type, X-Request-Id"}),
     "Access-Control-Max-Age": ("seconds that this may be kept", integer(1)),
     "X-Content-Type-Options": ("it is what its type says", {"const": "nosniff"}),
     "Content-Security-Policy": ("what the page may do", TEXT),
@@ -35,7 +38,7 @@ HEADERS = {
 }
 
 PAGE_HEADERS = ["Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options"]
-ALWAYS = ("Cache-Control",)
+ALWAYS = ("Cache-Control", "X-Request-Id")
 SOMETIMES = ("Vary", "Access-Control-Allow-Origin", "Access-Control-Expose-Headers")
 
 # What the examples say. The titles are those of error.h.

@@ -9,7 +9,8 @@
 
 #include <sys/socket.h>
 
-static void write_reply(struct text *out, const struct fault *fault, const char *id)
+/* Returns the size of the body. */
+static size_t write_reply(struct text *out, const struct fault *fault, const char *id)
 {
     struct text problem = {0};
 
@@ -22,40 +23,43 @@ static void write_reply(struct text *out, const struct fault *fault, const char 
         text_printf(out, "Retry-After: %d\r\n", fault->retry_after_s);
     text_puts(out, "\r\n");
     text_append(out, problem.bytes, problem.length);
+    size_t size = problem.length;
     if (text_failed(&problem))
         text_clear(out);
     text_clear(&problem);
+    return size;
 }
 
-void by_hand_send(int fd, const struct fault *fault, const char *id)
+size_t by_hand_send(int fd, const struct fault *fault, const char *id)
 {
     struct text reply = {0};
+    size_t size = write_reply(&reply, fault, id);
 
-    write_reply(&reply, fault, id);
     if (!text_failed(&reply))
         (void)!send(fd, reply.bytes, reply.length, MSG_NOSIGNAL | MSG_DONTWAIT);
     text_clear(&reply);
+    return size;
 }
 
-static void send_in_tls(struct MHD_Connection *mhd, const struct fault *fault, const char *id)
+static size_t send_in_tls(struct MHD_Connection *mhd, const struct fault *fault, const char *id)
 {
     struct text reply = {0};
+    size_t size = write_reply(&reply, fault, id);
 
-    write_reply(&reply, fault, id);
     if (!text_failed(&reply))
         tls_send(mhd, reply.bytes, reply.length);
     text_clear(&reply);
+    return size;
 }
 
-void by_hand_answer(struct MHD_Connection *mhd, const struct fault *fault, const char *id)
+size_t by_hand_answer(struct MHD_Connection *mhd, const struct fault *fault, const char *id)
 {
     const struct http_connection *connection = http_connection_of(mhd);
+    size_t size =
+        connection->tls ? send_in_tls(mhd, fault, id) : by_hand_send(connection->fd, fault, id);
 
-    if (connection->tls)
-        send_in_tls(mhd, fault, id);
-    else
-        by_hand_send(connection->fd, fault, id);
     shutdown(connection->fd, SHUT_WR);
+    return size;
 }
 
 /* A request begins with a letter, TLS with another byte. */

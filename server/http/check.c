@@ -117,9 +117,9 @@ static void log_check(
     if (!log_takes(level, event, NULL, 0))
         return;
     snprintf(port, sizeof port, "%u", (unsigned)check->asked.port);
-    log_event(level, event, "id", check->request->id, "address",
-        log_address(&check->address, address), "port", port, "protocol",
-        check->asked.udp ? "udp" : "tcp", "result", result, NULL);
+    log_event(level, event, "address", log_address(&check->address, address), "port", port,
+        "protocol", check->asked.udp ? "udp" : "tcp", "result", result, "id", check->request->id,
+        NULL);
 }
 
 static void answer_cut(struct request *request)

@@ -176,7 +176,7 @@ class CredentialCase(IndexCase):
             reply = self.request("OPTIONS", path, *values)
             self.assertEqual(reply.status, 204, (path, str(reply)))
             self.assertEqual(reply.words("Access-Control-Allow-Headers"),
-                             {"authorization", "content-type"})
+                             {"authorization", "content-type", "x-request-id"})
 
     def check_unreadable(self):
         for name, value in UNREADABLE.items():

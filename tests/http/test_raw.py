@@ -285,7 +285,7 @@ class TestHeads(RawCase):
                 self.assertEqual(reply.status, 204, reply)
                 self.assertGreater(int(reply.headers["Access-Control-Max-Age"]), 0)
                 self.assertEqual(reply.words("Access-Control-Allow-Headers"),
-                                 {"authorization", "content-type"})
+                                 {"authorization", "content-type", "x-request-id"})
                 self.assertIn(method, reply.words("Access-Control-Allow-Methods"))
                 self.assertEqual(reply.headers["Access-Control-Allow-Origin"],
                                  "http://localhost:8080")
@@ -338,7 +338,7 @@ class TestLoopbackOnly(RawCase):
                 self.assertEqual(reply.status, 200)
                 self.assertEqual(reply.headers["Access-Control-Allow-Origin"], origin)
                 self.assertIn("origin", reply.words("Vary"))
-                self.assertLessEqual({"etag", "link", "location", "retry-after"},
+                self.assertLessEqual({"etag", "link", "location", "retry-after", "x-request-id"},
                                      reply.words("Access-Control-Expose-Headers"))
 
     def test_error_bears_the_origin_too(self):

@@ -1,5 +1,7 @@
 """What every error reply of the index must look like (RFC 9457), and the words it may use."""
 
+import re
+
 # code: status. They are the contract's; a client is written against them.
 CODES = {
     "bad_json": 400, "bad_request": 400, "bad_id": 400, "bad_endpoint": 400, "bad_cursor": 400,
@@ -18,6 +20,7 @@ ACTIONS = ("register", "retry", "reset")
 
 
 METHODS = {"GET", "HEAD", "POST", "DELETE", "OPTIONS"}
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 TYPE = "urn:signpost:problem:"
 
 
@@ -42,10 +45,12 @@ def check_problem(reply):
 def check_headers(reply):
     """The same of what the head alone says: all that there is where HEAD is refused."""
     every = {name: reply.headers.get_all(name, []) for name in (
-        "Retry-After", "Allow", "WWW-Authenticate", "Cache-Control", "Content-Type")}
+        "Retry-After", "Allow", "WWW-Authenticate", "Cache-Control", "Content-Type",
+        "X-Request-Id")}
     for name, values in every.items():
         expect(reply, len(values) <= 1, f"more than one {name}")
     expect(reply, every["Cache-Control"] == ["no-store"], "a cache may keep it")
+    expect(reply, REQUEST_ID.match("".join(every["X-Request-Id"])), "it does not say its id")
     if reply.status in (429, 503) or every["Retry-After"]:
         wait = "".join(every["Retry-After"])
         expect(reply, wait.isdigit() and int(wait) >= 1, "no Retry-After of whole seconds")
