@@ -104,6 +104,7 @@
 /* where so much of that is taken, a page ends early past a smaller size */
 #define LIMIT_SMALL_PAGES_FROM_BYTES (LIMIT_HELD_BYTES / 4)
 #define LIMIT_SMALL_PAGE_BYTES (64 * 1024)
+#define LIMIT_STATUS_PAGE_BYTES (256 * 1024) /* of rows as HTML: escaping takes long */
 /* put together in one pass; further polls wait for the next one */
 #define LIMIT_PASS_PAGES_BYTES (2 * 1024 * 1024)
 /* a larger body is parsed only up to so many bytes in one pass: 64 KiB may take 7 ms */

@@ -20,7 +20,8 @@ what you do not know. In requests, members and query parameters that are unknown
 and a member that is null counts as absent.
 
 A path that is not named here is answered as the response `404.unknown_path` says, a method that \
-a path does not take as `405.bad_method` says."""
+a path does not take as `405.bad_method` says. The listener of `--ops-listen` knows `/metrics`, \
+`/healthz` and `/readyz` alone."""
 
 TAGS = {
     "nodes": "who is here",

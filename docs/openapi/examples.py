@@ -50,3 +50,8 @@ STATUS = {"version": VERSION, "ready": True, "time": "2026-11-21T03:25:26Z", "up
                    "max_connections": 25000, "cpu": 0.002, "memory": 9543680},
           "network": "default", "cursor": EPOCH + ".3", "more": False,
           "nodes": [{"id": "master-a", "age": 0.017, "expires_in": 29.983, "mail": 0}]}
+METRICS = """\
+# HELP signpost_nodes Registered nodes.
+# TYPE signpost_nodes gauge
+signpost_nodes 1
+"""

@@ -187,6 +187,10 @@ def add_health(paths):
               security=PUBLIC, head=True, sheds=False,
               replies={200: json_reply("it can", status("ready"), {"status": "ready"})},
               errors="not_ready")
+    paths.add("get", "/metrics", "metrics", "what Prometheus collects", tag="operation",
+              security=PUBLIC, head=True, sheds=False, errors="unknown_path",
+              replies={200: text_reply("the metrics, in Prometheus's text format", "text/plain",
+                                       examples.METRICS)})
 
 
 def add_status(paths):
@@ -204,7 +208,7 @@ def add_files(paths):
     def page(path, name, summary, kind, headers=(), errors=""):
         paths.add("get", path, name, summary, tag="files", security=PUBLIC, head=True,
                   parameters=[KNOWN], errors=errors,
-                  replies={200: text_reply("the file", kind, [*FILE_HEADERS, *headers]),
+                  replies={200: text_reply("the file", kind, needed=[*FILE_HEADERS, *headers]),
                            304: empty_reply("what `If-None-Match` names is still so",
                                             [*FILE_HEADERS, *headers])})
     page("/signpost.js", "module", "the module for browsers", "text/javascript")

@@ -186,9 +186,9 @@ def json_reply(description, schema, example, needed=(), sometimes=()):
             "content": {"application/json": {"schema": schema, "example": example}}}
 
 
-def text_reply(description, media_type, needed=(), sometimes=()):
-    return {"description": description, "headers": header_refs(needed, sometimes),
-            "content": {media_type: {"schema": TEXT}}}
+def text_reply(description, media_type, example=None, needed=()):
+    return {"description": description, "headers": header_refs(needed),
+            "content": {media_type: {"schema": TEXT} | ({"example": example} if example else {})}}
 
 
 def empty_reply(description, needed=(), sometimes=()):

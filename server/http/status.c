@@ -14,7 +14,8 @@ static bool gather_row(const struct node_view *node, void *user)
 
     request_status(request, &now);
     status_html_add_node(rows, node, now.wall_ms);
-    return request_page_grew(request, rows->length - before, rows->length);
+    return request_page_grew(request, rows->length - before, rows->length) &&
+           rows->length < LIMIT_STATUS_PAGE_BYTES;
 }
 
 static bool gather_sign(const struct node_view *node, void *user)

@@ -12,15 +12,18 @@
 /* Fit for text and for quoted attributes. */
 static void write_escaped(struct text *out, const char *text, size_t length)
 {
-    for (size_t i = 0; i < length; i++) {
-        switch (text[i]) {
-        case '&': text_puts(out, "&amp;"); break;
-        case '<': text_puts(out, "&lt;"); break;
-        case '>': text_puts(out, "&gt;"); break;
-        case '"': text_puts(out, "&quot;"); break;
-        case '\'': text_puts(out, "&#39;"); break;
-        default: text_append(out, text + i, 1);
-        }
+    static const char special[] = "&<>\"'";
+    static const char *const escaped[] = {"&amp;", "&lt;", "&gt;", "&quot;", "&#39;"};
+    const char *end = text + length;
+
+    while (text < end) {
+        size_t plain = strcspn(text, special);
+        if (plain > (size_t)(end - text))
+            plain = (size_t)(end - text);
+        text_append(out, text, plain);
+        text += plain;
+        if (text < end)
+            text_puts(out, escaped[strchr(special, *text++) - special]);
     }
 }
 
@@ -141,7 +144,7 @@ void status_html_add_node(struct text *rows, const struct node_view *node, int64
 /* What the script starts from. */
 static void write_facts(struct text *out, const struct status_html *html)
 {
-    text_printf(out, "<data id=facts hidden%s data-access=%s data-now=%lld",
+    text_printf(out, "<div id=facts hidden%s data-access=%s data-now=%lld",
         html->result ? "" : " class=none", html->keyed ? "keys" : "open",
         (long long)html->status.wall_ms);
     if (html->fault)
@@ -150,7 +153,7 @@ static void write_facts(struct text *out, const struct status_html *html)
     write_text(out, html->result && !html->keyed ? html->result->network
                     : html->network              ? html->network
                                                  : "");
-    text_puts(out, "\"></data>");
+    text_puts(out, "\"></div>");
 }
 
 static void write_of(struct text *out, size_t count, size_t most)

@@ -101,8 +101,9 @@ class TestKubernetes(unittest.TestCase):
                 self.assertEqual(get["port"], "ops")
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}{get['path']}") as reply:
                     self.assertEqual(reply.status, 200, probe)
-        done = process.run("--check-config", env=clean_environment(
-            **self.image, **self.environment(keys)))
+        image = {**self.image, "SIGNPOST_DB": os.path.join(self.folder, "signpost.db")}
+        done = process.run("--check-config",
+                           env=clean_environment(**image, **self.environment(keys)))
         self.assertEqual(done.returncode, 0, done)
 
 

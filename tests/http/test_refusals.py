@@ -29,6 +29,8 @@ BODIES = {
         b'{"port":50051,"protocol":"tcp","nonce":"9f86d081884c7d659a2feaa0c55ad015"}',
     ("POST", "/mailbox/nobody"): b'{"id":"m","type":"offer","body":null}',
 }
+# What is not there with these arguments.
+HIDDEN = {"/demo": (), "/metrics": ("--open",)}
 
 
 class TestRefusals(HttpCase):
@@ -72,29 +74,32 @@ class TestRefusals(HttpCase):
         self.start("--demo")
         for status in REFUSALS:
             for method, path in self.each(status):
-                if (path, status) == ("/demo", "404"):
-                    continue  # that is without --demo, below
+                if status == "404" and path in HIDDEN:
+                    continue  # it is there
                 with self.subTest(method=method, path=path, status=status):
                     reply = self.refuse(method, path, status)
                     self.assertEqual(str(reply.status), status, reply)
                     if reply.status >= 400:
                         check_headers(reply)
 
-    def test_head_and_options_are_answered(self):
+    def test_operation_without_credential_is_answered(self):
         self.start("--demo")
         self.node(id="nobody", network="default")
-        for status, wanted in (("200", "HEAD"), ("204", "OPTIONS")):
-            for method, path in self.each(status):
-                if method == wanted:
-                    with self.subTest(method=method, path=path):
-                        reply = self.exchange(method, path, "localhost", [])
-                        self.assertEqual(str(reply.status), status, reply)
+        for method, path, operation in self.description.operations():
+            if method == "post" or (operation["security"] and {} not in operation["security"]):
+                continue
+            with self.subTest(method=method, path=path):
+                reply = self.exchange(
+                    method.upper(), path.replace("{id}", "nobody"), "localhost", [])
+                self.assertEqual(reply.status, 204 if method == "options" else 200, reply)
 
-    def test_demo_that_is_off_is_unknown(self):
-        self.start()
-        for method, path in self.each("404"):
-            if path == "/demo":
-                self.assertEqual(self.exchange(method, path, "localhost", []).status, 404)
+    def test_path_that_is_not_served_there_is_unknown(self):
+        for hidden, arguments in HIDDEN.items():
+            self.start(*arguments)
+            for method, path in self.each("404"):
+                if path == hidden:
+                    reply = self.exchange(method, path, "localhost", [])
+                    self.assertEqual(reply.status, 404, reply)
 
     def test_operation_is_limited_in_rate(self):
         self.start(rate=1)

@@ -57,6 +57,7 @@ class Index:
         self._ended = False
         self._process = None
         self.listeners = []
+        self.ops_listeners = []
 
     # --- its life ---------------------------------------------------------------------------
 
@@ -64,6 +65,7 @@ class Index:
         """Returns when the index has said `ready`; a second start takes the same database."""
         assert self._process is None, "this index runs already"
         self.listeners = []
+        self.ops_listeners = []
         self._ended = False
         self._ready = False
         self._process = subprocess.Popen(
@@ -145,6 +147,8 @@ class Index:
         fields = dict(word.split("=", 1) for word in words[3:] if "=" in word)
         if event == "listening" and "port" in fields:
             self.listeners.append((fields["address"].strip('"'), int(fields["port"])))
+        elif event == "ops_listening":
+            self.ops_listeners.append((fields["address"].strip('"'), int(fields["port"])))
         elif event == "ready":
             self._ready = True
 
