@@ -1,8 +1,10 @@
 #include "log.h"
 
 #include "clock.h"
+#include "log_limit.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +16,8 @@
 
 static enum log_level log_level = LOG_INFO;
 static bool log_json;
+static struct log_limit log_limit;
+static unsigned long long lost; /* lines, since the last that was written */
 
 static const char *const level_names[] = {
     [LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
@@ -154,6 +158,38 @@ static void line_put_start(struct line *line, enum log_level level, const char *
     line_put(line, start, (size_t)length);
 }
 
+/* Would a write of one line be taken without waiting? A log that is not read must not stop the
+ * index. */
+static bool has_reader(void)
+{
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) != 0;
+}
+
+/* One write a line: lines of several processes on one pipe do not mix. There is nobody to tell of a
+ * log that cannot be written. */
+static void line_write(struct line *line)
+{
+    ssize_t written;
+
+    line_end(line, log_json ? "}\n" : "\n");
+    do
+        written = write(STDERR_FILENO, line->bytes, line->length);
+    while (written < 0 && errno == EINTR);
+}
+
+static void tell_lost(void)
+{
+    struct line line = {.length = 0};
+    char count[24];
+
+    snprintf(count, sizeof count, "%llu", lost);
+    lost = 0;
+    line_put_start(&line, LOG_WARN, "log_lost");
+    line_put_pair(&line, "count", count);
+    line_write(&line);
+}
+
 void log_event(enum log_level level, const char *event, ...)
 {
     struct line line;
@@ -174,12 +210,38 @@ void log_event(enum log_level level, const char *event, ...)
         line_put_pair(&line, key, value);
     }
     va_end(pairs);
-    line_end(&line, log_json ? "}\n" : "\n");
-    /* One write a line: lines of several processes on one pipe do not mix. There is nobody to tell
-     * of a log that cannot be written. */
-    ssize_t written;
-    do
-        written = write(STDERR_FILENO, line.bytes, line.length);
-    while (written < 0 && errno == EINTR);
+    if (lost && has_reader())
+        tell_lost();
+    if (has_reader())
+        line_write(&line);
+    else
+        lost++;
     errno = saved_errno;
+}
+
+bool log_takes(enum log_level level, const char *event, const char *about, unsigned status_class)
+{
+    if (level > log_level)
+        return false;
+    return level == LOG_ERROR ||
+           log_limit_take(&log_limit, &(struct log_kind){(int)level, event, about, status_class},
+               clock_now_ms(&clock_system));
+}
+
+void log_sum_up(bool at_once)
+{
+    int64_t now_ms = clock_now_ms(&clock_system), passed_ms;
+    struct log_kind kind;
+    uint64_t count;
+
+    while (log_limit_next(&log_limit, now_ms, at_once, &kind, &count, &passed_ms)) {
+        char counted[24], seconds[24], class[8] = "-";
+        snprintf(counted, sizeof counted, "%llu", (unsigned long long)count);
+        snprintf(seconds, sizeof seconds, "%lld", (long long)(passed_ms + 999) / 1000);
+        if (kind.status_class)
+            snprintf(class, sizeof class, "%uxx", kind.status_class % 10);
+        log_event((enum log_level)kind.level, "suppressed", "event", kind.event, "route",
+            kind.about ? kind.about : "-", "status", class, "count", counted, "seconds", seconds,
+            NULL);
+    }
 }

@@ -1,4 +1,4 @@
-#include "options.h"
+#include "options_internal.h"
 
 #include "quote.h"
 #include "server_limits.h"
@@ -9,27 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_CHARS 40   /* of an option's name, without the dashes */
-#define HELP_COLUMNS 80 /* of --help */
-#define HELP_INDENT 36  /* of the help sentences */
-
 /* The environment variable of a list is taken apart here; its pieces last until the next call of
  * options_parse(). */
 #define LISTS_BYTES 16384
 static char lists[LISTS_BYTES];
 static size_t lists_length;
-
-struct option {
-    const char *name;
-    const char *metavar;  /* NULL: a flag */
-    value_read read;      /* NULL: prints something, and has no environment variable */
-    size_t field;         /* where in struct options; of a list, the array */
-    size_t count;         /* of a list, where its count is; else 0 */
-    size_t size;          /* of a list, of one element */
-    const char *standard; /* the default, as one would give it; NULL: none */
-    const char *expected; /* what a value has to be */
-    const char *help;
-};
 
 #define FIELD(name) .field = offsetof(struct options, name)
 #define LIST(name)                                                                                 \
@@ -138,6 +122,10 @@ static const struct option options_table[] = {
     {"body-timeout", TIMEOUT, FIELD(body_timeout_s),
         .standard = QUOTE_MACRO(LIMIT_DEFAULT_BODY_TIMEOUT_S),
         .help = "From the end of the headers to the end of the body."},
+    {"log-addresses", "HOW", value_read_addresses, FIELD(log_addresses), .standard = "full",
+        .expected = "full, prefix or none",
+        .help = "How the log writes the addresses of clients: full, prefix (the IPv4 /24 or the "
+                "IPv6 /48 that they are in) or none."},
     {"log-format", "text|json", value_read_format, FIELD(log_json), .standard = "text",
         .expected = "text or json", .help = "How a line of the log on stderr is written."},
     {"log-level", "LEVEL", value_read_level, FIELD(log_level), .standard = "info",
@@ -153,111 +141,6 @@ static const struct option options_table[] = {
 };
 
 #define OPTIONS_COUNT (sizeof options_table / sizeof *options_table)
-
-/* ---- help ---- */
-
-static void environment_name(const struct option *option, char ret_name[NAME_CHARS + 16])
-{
-    char *end = stpcpy(ret_name, "SIGNPOST_");
-    for (const char *at = option->name; *at; at++)
-        *end++ = *at == '-' ? '_' : (char)(*at - 'a' + 'A');
-    *end = '\0';
-}
-
-/* Words from column `column` on, the lines after the first indented to HELP_INDENT. */
-static int print_words(const char *words, int column)
-{
-    while (*words) {
-        int length = (int)strcspn(words, " ");
-        if (column > HELP_INDENT && column + 1 + length > HELP_COLUMNS) {
-            printf("\n%*s", HELP_INDENT, "");
-            column = HELP_INDENT;
-        } else if (column > HELP_INDENT) {
-            putchar(' ');
-            column++;
-        }
-        printf("%.*s", length, words);
-        column += length;
-        words += length;
-        words += *words == ' ';
-    }
-    return column;
-}
-
-static void print_help(void)
-{
-    puts("usage: signpostd [OPTION...]\n"
-         "       signpostd backup FILE [--db FILE]\n\n"
-         "The Signpost index: nodes register, find each other, and leave each other messages.\n"
-         "With backup it makes FILE, a copy of the database, also while an index runs on it.\n");
-    for (size_t i = 0; i < OPTIONS_COUNT; i++) {
-        const struct option *option = &options_table[i];
-        char standard[64];
-        int column = printf("  --%s %s", option->name, option->metavar ? option->metavar : "");
-        column += printf("%*s", HELP_INDENT - column, "");
-        column = print_words(option->help, column);
-        if (option->standard) {
-            snprintf(standard, sizeof standard, "Default: %s.", option->standard);
-            print_words(standard, column);
-        }
-        putchar('\n');
-    }
-    puts("\nEach option but --version and --help is also an environment variable:\n"
-         "--max-nodes is SIGNPOST_MAX_NODES. There the values of a repeatable one are\n"
-         "separated by commas, and a flag takes 1, true, yes, 0, false or no. The command\n"
-         "line goes before the environment.");
-}
-
-/* ---- the nearest name ---- */
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* How many letters to put in, take out or change to make one of the other (Levenshtein). */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[NAME_CHARS + 1];
-    size_t width = strlen(b);
-
-    for (size_t j = 0; j <= width; j++)
-        row[j] = j;
-    for (size_t i = 1; a[i - 1]; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= width; j++) {
-            size_t changed = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            row[j] = least(changed, least(row[j], row[j - 1]) + 1);
-        }
-    }
-    return row[width];
-}
-
-/* The option that was meant, or NULL: one of which the name is the beginning, or one that differs
- * in no more than a third of its letters. */
-static const struct option *nearest(const char *name)
-{
-    const struct option *best = NULL;
-    size_t best_distance = SIZE_MAX;
-    size_t length = strlen(name);
-
-    if (length < 2 || length > NAME_CHARS)
-        return NULL;
-    for (size_t i = 0; i < OPTIONS_COUNT; i++) {
-        const struct option *option = &options_table[i];
-        size_t away = distance(name, option->name);
-        bool beginning = !strncmp(option->name, name, length);
-        if (beginning)
-            away = away > 0;
-        if (away < best_distance && (beginning || away * 3 <= strlen(option->name))) {
-            best = option;
-            best_distance = away;
-        }
-    }
-    return best;
-}
 
 /* ---- values ---- */
 
@@ -333,10 +216,10 @@ static bool take_environment(struct parse *parse)
 {
     for (size_t i = 0; i < OPTIONS_COUNT; i++) {
         const struct option *option = &options_table[i];
-        char name[NAME_CHARS + 16];
+        char name[OPTION_VARIABLE_SIZE];
         if (parse->given[i] || !option->read)
             continue;
-        environment_name(option, name);
+        option_variable(option, name);
         const char *value = getenv(name);
         if (!value || !*value)
             continue;
@@ -368,7 +251,7 @@ static enum options_verdict print_and_leave(
         return OPTIONS_WRONG;
     }
     if (!strcmp(option->name, "help"))
-        print_help();
+        options_print_help(options_table, OPTIONS_COUNT);
     else
         puts("signpostd " SIGNPOST_VERSION);
     return OPTIONS_DONE;
@@ -380,16 +263,16 @@ static enum options_verdict print_and_leave(
 static const struct option *find_option(const char *argument, struct fault *ret_fault)
 {
     char quoted[QUOTE_SIZE];
-    char name[NAME_CHARS + 2] = "";
+    char name[OPTION_NAME_CHARS + 2] = "";
     size_t dashes = strspn(argument, "-");
     size_t length = strcspn(argument + dashes, "=");
 
-    memcpy(name, argument + dashes, least(length, sizeof name - 1));
+    memcpy(name, argument + dashes, length < sizeof name ? length : sizeof name - 1);
     for (size_t i = 0; i < OPTIONS_COUNT && dashes == 2; i++)
         if (!strcmp(name, options_table[i].name))
             return &options_table[i];
     quote_text(argument, quoted);
-    const struct option *meant = nearest(name);
+    const struct option *meant = options_nearest(options_table, OPTIONS_COUNT, name);
     if (!length)
         fault_set(ret_fault, ERROR_BAD_REQUEST, STRAY_ARGUMENT, quoted);
     else if (meant)
@@ -428,7 +311,7 @@ static enum options_verdict take_arguments(struct parse *parse, int argc, char *
         const struct option *option = find_option(argument, parse->fault);
         if (!option)
             return OPTIONS_WRONG;
-        char where[NAME_CHARS + 3];
+        char where[OPTION_NAME_CHARS + 3];
         snprintf(where, sizeof where, "--%s", option->name);
         const char *value = strchr(argument, '=');
         value = value ? value + 1 : NULL;
@@ -539,4 +422,9 @@ enum options_verdict options_parse(
         return OPTIONS_WRONG;
     *ret_options = parse.options;
     return OPTIONS_RUN;
+}
+
+void options_warn_environment(void)
+{
+    environment_warn(options_table, OPTIONS_COUNT);
 }

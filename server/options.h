@@ -8,6 +8,7 @@
 #include "error.h"
 #include "log.h"
 #include "net/address.h"
+#include "net/log_address.h"
 #include "net/target.h"
 
 #include <stdbool.h>
@@ -64,6 +65,7 @@ struct options {
     int headers_timeout_s, body_timeout_s;
     enum log_level log_level;
     bool log_json;
+    enum log_addresses log_addresses;
     bool check_config;     /* --check-config: parse, say so, exit 0 */
     bool healthcheck;      /* --healthcheck: ask the index that runs with these options, exit */
     const char *backup_to; /* backup FILE: copy the database there and exit; NULL: run */
@@ -80,5 +82,9 @@ enum options_verdict {
  * environment; a repeatable option given there replaces the whole list. */
 enum options_verdict options_parse(
     int argc, char **argv, struct options *ret_options, struct fault *ret_fault);
+
+/* Warns in the log of each environment variable that begins with SIGNPOST_ and is neither an
+ * option's nor one of the client's. Its value is not written. */
+void options_warn_environment(void);
 
 #endif

@@ -108,6 +108,7 @@ static void on_watch(uv_timer_t *timer)
     struct service *service = timer->data;
 
     note_stall(service);
+    log_sum_up(false);
     if (!service->stopping)
         index_watch_store(service->index);
 }
@@ -533,6 +534,7 @@ int service_run(const struct options *options, struct service_files *files, stru
         service.store->f->close(service.store);
     uv_loop_close(&service.uv);
     notify_close(&service.notify);
+    log_sum_up(true);
     if (!error)
         log_event(LOG_INFO, "stopped", NULL);
     return error;

@@ -132,6 +132,17 @@ bool value_read_level(const char *text, void *ret_value)
     return true;
 }
 
+bool value_read_addresses(const char *text, void *ret_value)
+{
+    static const char *const words[] = {"full", "prefix", "none", NULL};
+    enum log_addresses *addresses = ret_value;
+    int word = find_word(text, words);
+    if (word < 0)
+        return false;
+    *addresses = (enum log_addresses)word;
+    return true;
+}
+
 bool value_read_count(const char *text, void *ret_value)
 {
     size_t *count = ret_value;

@@ -28,5 +28,6 @@ bool value_read_flag(const char *text, void *ret_value);       /* bool */
 bool value_read_durability(const char *text, void *ret_value); /* bool: full */
 bool value_read_format(const char *text, void *ret_value);     /* bool: JSON */
 bool value_read_level(const char *text, void *ret_value);      /* enum log_level */
+bool value_read_addresses(const char *text, void *ret_value);  /* enum log_addresses */
 
 #endif

@@ -3,6 +3,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "net/dialback.h"
+#include "net/log_address.h"
 #include "net/quota.h"
 
 #include <ifaddrs.h>
@@ -111,11 +112,14 @@ static int choose_from(const struct request *request, enum check_from wanted,
 static void log_check(
     const struct check *check, const char *event, enum log_level level, const char *result)
 {
-    char address[ADDRESS_TEXT_SIZE], port[8];
+    char address[LOG_ADDRESS_SIZE], port[8];
 
+    if (!log_takes(level, event, NULL, 0))
+        return;
     snprintf(port, sizeof port, "%u", (unsigned)check->asked.port);
-    log_event(level, event, "address", address_format(&check->address, address), "port", port,
-        "protocol", check->asked.udp ? "udp" : "tcp", "result", result, NULL);
+    log_event(level, event, "id", check->request->id, "address",
+        log_address(&check->address, address), "port", port, "protocol",
+        check->asked.udp ? "udp" : "tcp", "result", result, NULL);
 }
 
 static void answer_cut(struct request *request)

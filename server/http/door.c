@@ -1,5 +1,6 @@
 #include "http/door_internal.h"
 
+#include "http/access.h"
 #include "http/by_hand.h"
 #include "http/checks.h"
 #include "http/meter.h"
@@ -13,73 +14,7 @@
 
 #define PREFLIGHT_MAX_AGE_S "86400"
 
-/* Looking at one node of a filtered list takes about as long as writing so much of a page. */
-#define FILTERED_BYTES 512
-
-static int64_t door_now_ms(const struct http_door *door)
-{
-    return clock_now_ms(door->config.clock);
-}
-
 /* --- the first sight of a request ------------------------------------------------------------ */
-
-const char *request_header(const struct request *request, const char *name)
-{
-    return MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, name);
-}
-
-const char *request_query(const struct request *request, const char *name)
-{
-    return MHD_lookup_connection_value(request->mhd, MHD_GET_ARGUMENT_KIND, name);
-}
-
-const struct ice *request_ice(const struct request *request)
-{
-    return &request->door->config.ice;
-}
-
-const struct pages *request_pages(const struct request *request)
-{
-    return request->door->config.pages;
-}
-
-struct checker *request_checker(const struct request *request)
-{
-    return request->door->config.checker;
-}
-
-const struct keys *request_keys(const struct request *request)
-{
-    return request->door->config.keys;
-}
-
-struct index *request_index(const struct request *request)
-{
-    return request->door->config.index;
-}
-
-void request_status(const struct request *request, struct status_reply *ret_status)
-{
-    struct http_door *door = request->door;
-    int64_t now_ms = door_now_ms(door);
-
-    usage_measure(&door->usage, now_ms);
-    *ret_status = (struct status_reply){
-        .wall_ms = clock_wall_ms(door->config.clock),
-        .uptime_s = (double)(now_ms - door->began_ms) / 1000,
-        .waiting = waits_count(door->waits),
-        .max_waiting = door->config.max_waiters,
-        .connections = http_loop_connections(door->loop),
-        .max_connections = door->config.max_connections,
-        .cpu_share = door->usage.cpu_share,
-        .memory_bytes = door->usage.memory_bytes,
-    };
-}
-
-void request_heard(struct request *request)
-{
-    request->connection->heard_ms = door_now_ms(request->door);
-}
 
 static int find_caller(struct request *request, struct fault *ret_fault)
 {
@@ -154,7 +89,7 @@ static void preflight(struct request *request, const char *path)
         (struct reply_header[]){
             {MHD_HTTP_HEADER_ALLOW, allow},
             {"Access-Control-Allow-Methods", allow},
-            {"Access-Control-Allow-Headers", "Authorization, Content-Type"},
+            {"Access-Control-Allow-Headers", "Authorization, Content-Type, " REQUEST_ID_HEADER},
             {"Access-Control-Max-Age", PREFLIGHT_MAX_AGE_S},
             {NULL, NULL},
         });
@@ -187,11 +122,14 @@ static enum MHD_Result begin(
     if (request->connection->ops)
         policy = &request->door->config.ops_policy;
     http_connection_enter(request->connection, HTTP_BODY);
+    access_begin(request, method, path);
     int misled = find_caller(request, &misleading);
     int limited = check_rate(request, &fault);
     if (checks_size(request, limited ? &misleading : &fault)) {
         if (!limited)
-            by_hand_answer(request->mhd, &fault);
+            by_hand_answer(request->mhd, &fault, request->id);
+        request->status = limited ? 0 : error_http_status(fault.error);
+        request->by_hand = !limited;
         return MHD_NO;
     }
     if (!limited) {
@@ -293,14 +231,15 @@ static void on_complete(void *user, struct MHD_Connection *mhd, void **request_c
     struct http_connection *connection = http_connection_of(mhd);
 
     (void)user;
-    (void)code;
     if (!request)
         return;
     *request_context = NULL;
     if (connection)
         http_connection_enter(connection, HTTP_IDLE);
-    if (request->begun)
+    if (request->begun) {
         meter_request(request);
+        access_end(request, code == MHD_REQUEST_TERMINATED_COMPLETED_OK || request->by_hand);
+    }
     if (request->source && (!request->connection || request->source != request->connection->source))
         source_release(request->door->config.sources, request->source);
     if (request->response)
@@ -311,105 +250,13 @@ static void on_complete(void *user, struct MHD_Connection *mhd, void **request_c
     free(request);
 }
 
-/* Everyone waits while a pass lasts: so many large bodies at once are more than a rush. */
-static bool may_parse(struct request *request)
-{
-    struct http_door *door = request->door;
-
-    if (request->body.length <= LIMIT_SMALL_BODY_BYTES)
-        return true;
-    if (door->bodies_bytes >= LIMIT_PASS_BODIES_BYTES)
-        return false;
-    door->bodies_bytes += request->body.length;
-    return true;
-}
-
-bool request_parse(struct request *request)
-{
-    struct fault fault;
-    int error;
-
-    if (text_failed(&request->body))
-        error = fault_busy(&fault, ERROR_NO_MEMORY);
-    else if (!may_parse(request))
-        error = checks_refuse_overloaded(&fault);
-    else
-        error = codec_parse(request->body.bytes ? request->body.bytes : "", request->body.length,
-            &request->json, &fault);
-    if (error)
-        request_fail(request, &fault);
-    return !error;
-}
-
-bool request_page_grew(struct request *request, size_t bytes, size_t length)
-{
-    struct http_door *door = request->door;
-
-    door->pages_bytes += bytes;
-    /* Where much waits to be read, a page is no larger than what the kernel takes at once. */
-    return length < (http_loop_held_bytes(door->loop) < LIMIT_SMALL_PAGES_FROM_BYTES
-                            ? LIMIT_PAGE_BYTES
-                            : LIMIT_SMALL_PAGE_BYTES);
-}
-
-bool request_meta_matches(struct request *request, const char *meta)
-{
-    request_page_grew(request, FILTERED_BYTES, 0);
-    return codec_meta_matches(meta, request->filters, request->filter_count);
-}
-
-/* --- parked requests ------------------------------------------------------------------------- */
+/* --- the door itself ------------------------------------------------------------------------- */
 
 static void on_vanished(struct wait *wait)
 {
     struct request *request = (struct request *)((char *)wait - offsetof(struct request, wait));
     request->vanished(request);
 }
-
-void request_park(struct request *request, void (*vanished)(struct request *request))
-{
-    request->vanished = vanished;
-    request->parked_ns = uv_hrtime();
-    wait_begin(request->door->waits, &request->wait, request->source, request->connection->fd);
-}
-
-void request_unpark(struct request *request)
-{
-    if (request->vanished)
-        request->parked_ns = uv_hrtime() - request->parked_ns;
-    request->vanished = NULL;
-    wait_end(request->door->waits, &request->wait);
-}
-
-static void cut_poll(struct request *request)
-{
-    /* The answer is an empty one: a client that has only closed its sending side still gets it. */
-    if (request->poll)
-        index_poll_cut(request->poll);
-}
-
-void request_poll(struct request *request, struct poll_request *poll, poll_done done)
-{
-    struct http_door *door = request->door;
-
-    poll->heard_ms = request->connection->heard_ms;
-    if (poll->wait_s > 0 && !waits_have_room(door->waits, request->source)) {
-        poll->wait_s = 0;
-        request->retry_after_s = 1;
-        metrics_add(METRIC_LIMIT_WAITERS, 1);
-    }
-    request->poll = index_poll(door->config.index, &request->caller, poll, done, request);
-    if (request->poll && poll->wait_s > 0)
-        request_park(request, cut_poll);
-}
-
-void request_poll_done(struct request *request)
-{
-    request->poll = NULL;
-    request_unpark(request);
-}
-
-/* --- the door itself ------------------------------------------------------------------------- */
 
 static bool on_exempt(const struct address *address, void *user)
 {

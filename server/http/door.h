@@ -9,6 +9,7 @@
 #include "codec.h"
 #include "http/loop.h"
 #include "http/policy.h"
+#include "http/request_id.h"
 #include "http/wait.h"
 #include "ice/turn.h"
 #include "index/index.h"
@@ -63,6 +64,7 @@ void http_door_free(struct http_door *door);  /* NULL is fine */
 struct request;
 
 #define ROUTE_METHODS_SIZE 64
+#define SHOWN_METHOD_SIZE 16
 
 struct route {
     const char *method;
@@ -81,6 +83,7 @@ enum route_flags {
 
 struct request {
     struct http_door *door;
+    char id[REQUEST_ID_SIZE]; /* in its reply and in the log */
     struct MHD_Connection *mhd;
     struct http_connection *connection;
     const struct route *route;
@@ -99,10 +102,12 @@ struct request {
     bool ready;          /* of GET /: whether the index is */
 
     /* private to the door */
-    struct source *source; /* the caller's; held unless it is the connection's */
-    uint64_t began_ns;     /* when its headers were there */
-    uint64_t parked_ns;    /* how long it was parked; while it is, since when */
-    size_t sent_bytes;     /* of the body of its reply */
+    struct source *source;                /* the caller's; held unless it is the connection's */
+    uint64_t began_ns;                    /* when its headers were there */
+    uint64_t parked_ns;                   /* how long it was parked; while it is, since when */
+    size_t sent_bytes;                    /* of the body of its reply */
+    char shown_method[SHOWN_METHOD_SIZE]; /* for the log, perhaps cut */
+    char shown_path[LIMIT_LOG_PATH_CHARS + 1];
     struct wait wait;
     void (*vanished)(struct request *request); /* while it is parked */
     struct text body;
@@ -115,6 +120,7 @@ struct request {
     bool has_nul;    /* in its URL, percent-encoded: libmicrohttpd would cut the path there */
     bool needs_host; /* HTTP/1.1 */
     bool begun;
+    bool by_hand; /* answered past libmicrohttpd */
     bool suspended;
     bool failed; /* there was no memory for a reply: the connection is closed */
 };

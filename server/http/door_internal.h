@@ -17,6 +17,11 @@ struct http_door {
     bool draining;
 };
 
+static inline int64_t door_now_ms(const struct http_door *door)
+{
+    return clock_now_ms(door->config.clock);
+}
+
 /* Gives the response that is there to libmicrohttpd; from inside its callback. */
 void reply_send(struct request *request);
 

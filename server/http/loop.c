@@ -2,9 +2,11 @@
 
 #include "http/by_hand.h"
 #include "http/listen.h"
+#include "http/request_id.h"
 #include "http/tls.h"
 #include "log.h"
 #include "metrics.h"
+#include "net/log_address.h"
 #include "server_limits.h"
 
 #include <errno.h>
@@ -161,12 +163,25 @@ void http_connection_secured(struct http_connection *connection)
     handshake_end(connection->loop->handshakes, &connection->handshake);
 }
 
+/* Of one that ends without its handshake having come to its end. */
+static void log_handshake(const struct http_connection *connection)
+{
+    char text[LOG_ADDRESS_SIZE];
+
+    if (connection->handshake.state != HANDSHAKE_NONE && !connection->loop->closed &&
+        log_takes(LOG_INFO, "handshake_failed", NULL, 0))
+        log_event(
+            LOG_INFO, "handshake_failed", "address", log_address(&connection->address, text), NULL);
+}
+
 static void connection_free(struct http_connection *connection)
 {
     struct http_loop *loop = connection->loop;
 
-    if (connection->tls)
+    if (connection->tls) {
+        log_handshake(connection);
         handshake_end(loop->handshakes, &connection->handshake);
+    }
     set_held(connection, 0);
     phase_leave(connection);
     if (connection->source) {
@@ -372,16 +387,29 @@ int http_loop_spread_s(struct http_loop *loop, int seconds)
 
 /* --- listening ------------------------------------------------------------------------------- */
 
+static void log_refused(const char *id, const struct address *address, const char *reason)
+{
+    char text[LOG_ADDRESS_SIZE];
+
+    if (log_takes(LOG_INFO, "connection_refused", NULL, 0))
+        log_event(LOG_INFO, "connection_refused", "id", id, "address", log_address(address, text),
+            "reason", reason, NULL);
+}
+
 /* Says why before closing; not where a handshake would have to come first. */
-static void turn_away(
-    struct http_loop *loop, int fd, enum http_scheme scheme, int error, const char *detail)
+static void turn_away(struct http_loop *loop, int fd, const struct address *address,
+    enum http_scheme scheme, int error, const char *detail)
 {
     struct fault fault;
+    char id[REQUEST_ID_SIZE];
+
+    request_id_choose(NULL, id);
+    log_refused(id, address, error_code(error));
 
     fault_set(&fault, error, "%s", detail);
     fault.retry_after_s = http_loop_spread_s(loop, TURNED_AWAY_RETRY_S);
     if (scheme == HTTP_PLAIN)
-        by_hand_send(fd, &fault);
+        by_hand_send(fd, &fault, id);
     shutdown(fd, SHUT_WR);
     close(fd);
 }
@@ -394,7 +422,7 @@ static bool admit(
 
     if (config->max_connections && loop->connections >= config->max_connections) {
         metrics_add(METRIC_LIMIT_CONNECTIONS, 1);
-        turn_away(loop, fd, scheme, ERROR_INDEX_FULL,
+        turn_away(loop, fd, address, scheme, ERROR_INDEX_FULL,
             "the index has all the connections it takes: try again later");
         return false;
     }
@@ -409,12 +437,12 @@ static bool admit(
     source_release(config->sources, source);
     if (full) {
         metrics_add(METRIC_LIMIT_CONNECTIONS_ADDRESS, 1);
-        turn_away(loop, fd, scheme, ERROR_TOO_MANY_CONNECTIONS,
+        turn_away(loop, fd, address, scheme, ERROR_TOO_MANY_CONNECTIONS,
             "your address has all the connections that it may have: close one first");
     }
     if (hasty) {
         metrics_add(METRIC_LIMIT_HANDSHAKES, 1);
-        turn_away(loop, fd, scheme, ERROR_RATE_LIMITED,
+        turn_away(loop, fd, address, scheme, ERROR_RATE_LIMITED,
             "your address begins more connections than this index takes: keep one open");
     }
     return !full && !hasty;
@@ -422,14 +450,14 @@ static bool admit(
 
 /* Those for operations have a few places of their own. libmicrohttpd tells of a connection by its
  * descriptor, later: connection_new() asks for it here. */
-static bool admit_ops(struct http_loop *loop, int fd)
+static bool admit_ops(struct http_loop *loop, int fd, const struct address *address)
 {
     for (size_t i = 0; i < OPS_CONNECTIONS; i++)
         if (!loop->ops[i]) {
             loop->ops[i] = fd + 1;
             return true;
         }
-    turn_away(loop, fd, HTTP_PLAIN, ERROR_TOO_MANY_CONNECTIONS,
+    turn_away(loop, fd, address, HTTP_PLAIN, ERROR_TOO_MANY_CONNECTIONS,
         "all connections for operations are in use: close one first");
     return false;
 }
@@ -444,13 +472,13 @@ static void on_accepted(
 
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     address_from_sockaddr(peer, &address);
-    if (scheme == HTTP_OPS ? !admit_ops(loop, fd)
+    if (scheme == HTTP_OPS ? !admit_ops(loop, fd, &address)
                            : !admit(loop, fd, (enum http_scheme)scheme, &address))
         return;
     struct MHD_Daemon *daemon = loop->daemons[scheme == HTTP_OPS ? HTTP_PLAIN : scheme];
     /* On failure libmicrohttpd has closed the socket. */
     if (MHD_add_connection(daemon, fd, peer, peer_size) != MHD_YES) {
-        log_event(LOG_WARN, "connection_refused", "reason", "libmicrohttpd", NULL);
+        log_refused("-", &address, "libmicrohttpd");
         forget_ops(loop, fd);
         return;
     }
@@ -461,8 +489,13 @@ static void on_accepted(
 
 static void on_heard(struct handshake *handshake, void *user)
 {
+    const struct http_connection *connection = http_connection_of(handshake->mhd);
+    char id[REQUEST_ID_SIZE];
+
     (void)user;
-    by_hand_greet(handshake->fd);
+    request_id_choose(NULL, id);
+    if (by_hand_greet(handshake->fd, id))
+        log_refused(id, &connection->address, "plain_http");
 }
 
 static void on_ready_to_run(void *user)
@@ -486,7 +519,8 @@ __attribute__((format(printf, 2, 0))) static void on_mhd_log(
     (void)user;
     vsnprintf(line, sizeof line, format, arguments);
     line[strcspn(line, "\n")] = '\0';
-    log_event(LOG_DEBUG, "libmicrohttpd", "text", line, NULL);
+    if (log_takes(LOG_DEBUG, "libmicrohttpd", NULL, 0))
+        log_event(LOG_DEBUG, "libmicrohttpd", "text", line, NULL);
 }
 
 static struct MHD_Daemon *start_daemon(struct http_loop *loop, enum http_scheme scheme)

@@ -1,5 +1,7 @@
 #include "http/policy.h"
 
+#include "http/request_id.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -261,7 +263,7 @@ bool policy_add_cors(
         added &=
             MHD_add_response_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     if (allowed)
-        added &= MHD_add_response_header(
-            response, "Access-Control-Expose-Headers", "ETag, Link, Location, Retry-After");
+        added &= MHD_add_response_header(response, "Access-Control-Expose-Headers",
+            "ETag, Link, Location, Retry-After, " REQUEST_ID_HEADER);
     return added;
 }

@@ -63,7 +63,8 @@ static void answer(struct request *request, unsigned status, const char *type, c
         return;
     }
     request->status = status;
-    request->sent_bytes = size;
+    add_header(request, REQUEST_ID_HEADER, request->id);
+    request->sent_bytes = strcmp(request->shown_method, MHD_HTTP_METHOD_HEAD) != 0 ? size : 0;
     if (type)
         add_header(request, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     if (!has_header(headers, MHD_HTTP_HEADER_CACHE_CONTROL))
@@ -78,6 +79,7 @@ static void answer(struct request *request, unsigned status, const char *type, c
     if (request->door->draining)
         add_header(request, MHD_HTTP_HEADER_CONNECTION, "close");
     if (request->failed) {
+        request->status = 0;
         MHD_destroy_response(request->response);
         request->response = NULL;
     }

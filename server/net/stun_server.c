@@ -2,6 +2,7 @@
 
 #include "log.h"
 #include "metrics.h"
+#include "net/log_address.h"
 #include "net/source.h"
 #include "net/stun.h"
 #include "server_limits.h"
@@ -46,12 +47,12 @@ struct stun_server *stun_server_new(uv_loop_t *uv, const struct clock *clock)
 
 static void tell_limit(struct stun_server *server, const struct address *address, int64_t now_ms)
 {
-    char text[ADDRESS_TEXT_SIZE];
+    char text[LOG_ADDRESS_SIZE];
 
     if (server->logged_ms && now_ms - server->logged_ms < LOG_EVERY_MS)
         return;
     server->logged_ms = now_ms;
-    log_event(LOG_WARN, "stun_limited", "address", address_format(address, text), "reason",
+    log_event(LOG_WARN, "stun_limited", "address", log_address(address, text), "reason",
         "it asks more often than one is answered; not told again for a minute", NULL);
 }
 
