@@ -57,8 +57,6 @@ int main(int argc, char **argv)
     case OPTIONS_WRONG: complain(&fault); return EXIT_USAGE;
     case OPTIONS_RUN: break;
     }
-    if (options.backup_to)
-        return backup(&options);
     if (options.healthcheck) {
         int error = healthcheck_ask(&options, &fault);
         fprintf(error ? stderr : stdout, "signpostd: %s\n", error ? fault.detail : "ready");
@@ -67,6 +65,8 @@ int main(int argc, char **argv)
     log_set(options.log_level, options.log_json);
     log_address_set(options.log_addresses);
     options_warn_environment();
+    if (options.backup_to)
+        return backup(&options);
     if (options.check_config)
         return check(&options);
     if (service_files_read(&options, &files, &fault)) {
