@@ -2,7 +2,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -28,6 +27,18 @@ static uint64_t draw_process(void)
     return process;
 }
 
+/* Less work than that of snprintf(), and each request has it. */
+static char *put_hex(char *end, uint64_t number, int least_digits)
+{
+    int digits = least_digits;
+
+    while (digits < 16 && number >> (4 * digits))
+        digits++;
+    for (int i = digits - 1; i >= 0; i--)
+        *end++ = "0123456789abcdef"[(number >> (4 * i)) & 0xf];
+    return end;
+}
+
 void request_id_choose(const char *given, char ret_id[REQUEST_ID_SIZE])
 {
     static uint64_t process, count;
@@ -38,6 +49,7 @@ void request_id_choose(const char *given, char ret_id[REQUEST_ID_SIZE])
     }
     if (!count++)
         process = draw_process();
-    snprintf(ret_id, REQUEST_ID_SIZE, "%016llx-%llx", (unsigned long long)process,
-        (unsigned long long)count);
+    char *end = put_hex(ret_id, process, 16);
+    *end++ = '-';
+    *put_hex(end, count, 1) = '\0';
 }

@@ -284,6 +284,78 @@ static void test_log_keeps_errno(void **state)
 
 #define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* As many as fit; nobody reads meanwhile. */
+static void fill(void)
+{
+    char filler[LINE_BYTES] = {0};
+    while (send(writer, filler, sizeof filler, MSG_DONTWAIT) > 0)
+        continue;
+    while (send(writer, filler, 1, MSG_DONTWAIT) > 0)
+        continue;
+}
+
+static void test_log_without_a_reader_is_counted_and_told_of(void **state)
+{
+    (void)state;
+    char filler[LINE_BYTES];
+
+    fill();
+    LOG(LOG_ERROR, "one");
+    LOG(LOG_INFO, "two");
+    while (recv(reader, filler, sizeof filler, 0) > 0)
+        continue;
+    LOG(LOG_INFO, "three");
+    assert_matches(next_line(), " warn log_lost count=2$");
+    assert_matches(next_line(), " info three$");
+    LOG(LOG_INFO, "four");
+    assert_matches(next_line(), " info four$");
+    assert_null(next_line());
+}
+
+/* As log_sum_up() says it. */
+static void sum_up(void)
+{
+    dup2(writer, STDERR_FILENO);
+    log_sum_up(true);
+    dup2(true_stderr, STDERR_FILENO);
+}
+
+static void test_log_sum_names_the_kind_and_the_count(void **state)
+{
+    (void)state;
+    static const char event[] = "flood", about[] = "/list";
+    unsigned left_out = 0;
+
+    for (int i = 0; i < 1000; i++)
+        left_out += !log_takes(LOG_WARN, event, about, 4);
+    sum_up();
+    char expected[128];
+    snprintf(expected, sizeof expected,
+        " warn suppressed of=flood route=/list status=4xx count=%u seconds=[01]$", left_out);
+    assert_matches(next_line(), expected);
+    sum_up();
+    assert_null(next_line());
+}
+
+static void test_log_takes_errors_without_end(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 1000; i++)
+        assert_true(log_takes(LOG_ERROR, "trouble", NULL, 0));
+    sum_up();
+    assert_null(next_line());
+}
+
+static void test_log_takes_nothing_below_the_level(void **state)
+{
+    (void)state;
+    log_set(LOG_WARN, false);
+    for (int i = 0; i < 1000; i++)
+        assert_false(log_takes(LOG_INFO, "quiet", NULL, 0));
+    sum_up();
+    assert_null(next_line());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +368,10 @@ int main(void)
         LOG_TEST(test_log_overlong_json_is_cut_and_still_json),
         LOG_TEST(test_log_value_at_any_length_gives_a_whole_line),
         LOG_TEST(test_log_keeps_errno),
+        LOG_TEST(test_log_without_a_reader_is_counted_and_told_of),
+        LOG_TEST(test_log_sum_names_the_kind_and_the_count),
+        LOG_TEST(test_log_takes_errors_without_end),
+        LOG_TEST(test_log_takes_nothing_below_the_level),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
