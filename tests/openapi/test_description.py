@@ -6,7 +6,8 @@ import unittest
 
 from tests.openapi.description import Description
 
-HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store", "Vary": "Origin"}
+HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store",
+           "X-Request-Id": "a-1", "Vary": "Origin"}
 REGISTERED = {
     "method": "POST", "path": "/register", "query": "",
     "request_headers": {"Host": "localhost", "Content-Type": "application/json"},
@@ -33,7 +34,7 @@ LISTED = {
 REMOVED = {
     "method": "DELETE", "path": "/nodes/a", "query": "",
     "request_headers": {"authorization": "Bearer ***"}, "request_body": None, "status": 204,
-    "response_headers": {"Cache-Control": "no-store"}, "response_body": ""}
+    "response_headers": {"Cache-Control": "no-store", "X-Request-Id": "a-1"}, "response_body": ""}
 
 
 class TestJudge(unittest.TestCase):
