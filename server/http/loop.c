@@ -1,4 +1,4 @@
-#include "http/loop.h"
+#include "http/loop_internal.h"
 
 #include "http/by_hand.h"
 #include "http/listen.h"
@@ -9,7 +9,6 @@
 #include "net/log_address.h"
 #include "server_limits.h"
 
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -22,292 +21,27 @@
 #define PUMP_MS 50         /* and how long they may take: new connections wait meanwhile */
 #define PUMP_AGAIN_MS 1000 /* the longest sleep while a connection has a deadline */
 #define TURNED_AWAY_RETRY_S 5
-#define RETRY_JITTER_S 3      /* a Retry-After is longer than needed by less than that */
-#define HOLDERS_LOOKED_AT 256 /* connections, for one that holds something */
-#define CONNECTION_SLACK 64   /* our own limit must be met before libmicrohttpd's */
-#define OPS_CONNECTIONS 16    /* of those for operations; they fit into that slack */
-
-struct phase_list {
-    struct http_connection *first, *last;
-};
-
-struct http_loop {
-    struct http_loop_config config;
-    struct MHD_Daemon
-        *daemons[HTTP_SCHEMES]; /* that of HTTPS: NULL, where there is no certificate */
-    uv_poll_t events[HTTP_SCHEMES];
-    bool closed;
-    uv_timer_t timer;
-    struct listeners *listeners;
-    struct handshakes *handshakes; /* NULL, where there is no certificate */
-    struct phase_list phases[HTTP_PHASES];
-    int64_t phase_limits_ms[HTTP_PHASES];
-    size_t connections;
-    int ops[OPS_CONNECTIONS]; /* descriptors of connections for operations, and 1; 0: none */
-    size_t held_bytes;        /* of all connections */
-    size_t cut_for_room;      /* connections, since the last line in the log about it */
-    int64_t next_keeping_ms;
-    struct load load;
-    uint64_t spread; /* how many were told when to come again */
-    bool triggered;
-    bool pumping;
-    bool draining;
-};
-
-static int64_t now_ms(const struct http_loop *loop)
-{
-    return clock_now_ms(loop->config.clock);
-}
-
-/* --- connections ----------------------------------------------------------------------------- */
-
-static void phase_leave(struct http_connection *connection)
-{
-    struct phase_list *list = &connection->loop->phases[connection->phase];
-
-    if (connection->previous)
-        connection->previous->next = connection->next;
-    else
-        list->first = connection->next;
-    if (connection->next)
-        connection->next->previous = connection->previous;
-    else
-        list->last = connection->previous;
-}
-
-static void phase_join(struct http_connection *connection, enum http_phase phase)
-{
-    struct phase_list *list = &connection->loop->phases[phase];
-
-    connection->phase = phase;
-    connection->since_ms = now_ms(connection->loop);
-    connection->next = NULL;
-    connection->previous = list->last;
-    if (list->last)
-        list->last->next = connection;
-    else
-        list->first = connection;
-    list->last = connection;
-}
-
-static void set_held(struct http_connection *connection, size_t bytes)
-{
-    connection->loop->held_bytes += bytes - connection->held_bytes;
-    connection->held_bytes = bytes;
-}
-
-void http_connection_enter(struct http_connection *connection, enum http_phase phase)
-{
-    set_held(connection, 0);
-    phase_leave(connection);
-    phase_join(connection, phase);
-    if (phase == HTTP_IDLE && connection->loop->draining)
-        shutdown(connection->fd, SHUT_RDWR);
-}
-
-struct http_connection *http_connection_of(struct MHD_Connection *mhd)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info ? info->socket_context : NULL;
-}
-
-/* Where that descriptor stands among those for operations, or NULL. */
-static int *find_ops(struct http_loop *loop, int fd)
-{
-    for (size_t i = 0; i < OPS_CONNECTIONS; i++)
-        if (loop->ops[i] == fd + 1)
-            return &loop->ops[i];
-    return NULL;
-}
-
-/* Its number will be another connection's. */
-static void forget_ops(struct http_loop *loop, int fd)
-{
-    int *place = find_ops(loop, fd);
-    if (place)
-        *place = 0;
-}
-
-static struct http_connection *connection_new(struct http_loop *loop, struct MHD_Connection *mhd)
-{
-    struct http_connection *connection = calloc(1, sizeof *connection);
-    const union MHD_ConnectionInfo *info;
-
-    if (!connection)
-        return NULL;
-    connection->loop = loop;
-    connection->heard_ms = INT64_MIN;
-    info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-    connection->fd = info->connect_fd;
-    info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    address_from_sockaddr(info->client_addr, &connection->address);
-    connection->port = listeners_port_of(info->client_addr);
-    connection->tls = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION) != NULL;
-    connection->ops = find_ops(loop, connection->fd) != NULL;
-    if (!connection->ops && !loop->config.exempt(&connection->address, loop->config.user))
-        connection->source = source_hold(loop->config.sources, &connection->address, now_ms(loop));
-    if (connection->source)
-        connection->source->connections++;
-    loop->connections++;
-    phase_join(connection, HTTP_HEADERS);
-    if (connection->tls) {
-        tls_begin(mhd);
-        handshake_begin(loop->handshakes, &connection->handshake, mhd, connection->fd);
-    }
-    return connection;
-}
-
-void http_connection_secured(struct http_connection *connection)
-{
-    handshake_end(connection->loop->handshakes, &connection->handshake);
-}
-
-/* Of one that ends without its handshake having come to its end. */
-static void log_handshake(const struct http_connection *connection)
-{
-    char text[LOG_ADDRESS_SIZE];
-
-    if (connection->handshake.state != HANDSHAKE_NONE && !connection->loop->closed &&
-        log_takes(LOG_INFO, "handshake_failed", NULL, 0))
-        log_event(
-            LOG_INFO, "handshake_failed", "address", log_address(&connection->address, text), NULL);
-}
-
-static void connection_free(struct http_connection *connection)
-{
-    struct http_loop *loop = connection->loop;
-
-    if (connection->tls) {
-        log_handshake(connection);
-        handshake_end(loop->handshakes, &connection->handshake);
-    }
-    set_held(connection, 0);
-    phase_leave(connection);
-    if (connection->source) {
-        connection->source->connections--;
-        source_release(loop->config.sources, connection->source);
-    }
-    loop->connections--;
-    if (connection->ops)
-        forget_ops(loop, connection->fd);
-    free(connection);
-}
-
-static void on_connection(void *user, struct MHD_Connection *mhd, void **socket_context,
-    enum MHD_ConnectionNotificationCode code)
-{
-    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        *socket_context = connection_new(user, mhd);
-        /* Without one it has no deadline, and cannot be refused here. */
-        if (!*socket_context) {
-            int fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-            forget_ops(user, fd);
-            shutdown(fd, SHUT_RDWR);
-        }
-    } else if (*socket_context) {
-        connection_free(*socket_context);
-        *socket_context = NULL;
-    }
-}
-
-/* Cuts connections whose phase took too long; libmicrohttpd's own timeout is reset by every byte,
- * so a sender of one byte a second would never meet it. */
-static void cut_late(struct http_loop *loop)
-{
-    for (int phase = 0; phase < HTTP_PHASES; phase++) {
-        struct http_connection *next;
-        if (loop->phase_limits_ms[phase] == INT64_MAX)
-            continue;
-        int64_t latest_ms = now_ms(loop) - loop->phase_limits_ms[phase];
-        for (struct http_connection *at = loop->phases[phase].first;
-             at && at->since_ms <= latest_ms; at = next) {
-            next = at->next;
-            shutdown(at->fd, SHUT_RDWR);
-        }
-    }
-}
-
-/* The oldest that holds something, as far as one looks. */
-static struct http_connection *oldest_holder(const struct phase_list *list)
-{
-    struct http_connection *at = list->first;
-
-    for (int i = 0; at && !at->held_bytes && i < HOLDERS_LOOKED_AT; i++)
-        at = at->next;
-    return at;
-}
-
-/* The one that has been sending its body or taking its reply for the longest, or NULL. */
-static struct http_connection *slowest(const struct http_loop *loop)
-{
-    struct http_connection *body = oldest_holder(&loop->phases[HTTP_BODY]);
-    struct http_connection *reply = oldest_holder(&loop->phases[HTTP_REPLY]);
-
-    if (!body || !reply)
-        return body ? body : reply;
-    return body->since_ms < reply->since_ms ? body : reply;
-}
-
-void http_connection_hold(struct http_connection *connection, size_t bytes)
-{
-    struct http_loop *loop = connection->loop;
-    struct http_connection *cut;
-
-    set_held(connection, bytes);
-    while (loop->held_bytes > LIMIT_HELD_BYTES && (cut = slowest(loop)) && cut != connection) {
-        shutdown(cut->fd, SHUT_RDWR);
-        /* Its memory goes when libmicrohttpd looks at it next, in this pass or in the one after. */
-        http_connection_enter(cut, HTTP_RUNNING);
-        loop->cut_for_room++;
-        metrics_add(METRIC_LIMIT_HELD_BYTES, 1);
-    }
-}
-
-size_t http_loop_held_bytes(const struct http_loop *loop)
-{
-    return loop->held_bytes;
-}
-
-static void report_cut(struct http_loop *loop)
-{
-    char count[24];
-
-    if (!loop->cut_for_room)
-        return;
-    snprintf(count, sizeof count, "%zu", loop->cut_for_room);
-    loop->cut_for_room = 0;
-    log_event(LOG_WARN, "slow_cut", "connections", count, "reason",
-        "bodies and replies under way take more memory than they may: the slowest were closed",
-        NULL);
-}
+#define RETRY_JITTER_S 3    /* a Retry-After is longer than needed by less than that */
+#define CONNECTION_SLACK 64 /* our own limit must be met before libmicrohttpd's */
 
 /* --- the pump -------------------------------------------------------------------------------- */
 
 /* Once a second, however busy the loop is. */
 static void keep_house(struct http_loop *loop)
 {
-    int64_t now = now_ms(loop);
+    int64_t now = loop_now_ms(loop);
 
     if (now < loop->next_keeping_ms)
         return;
     loop->next_keeping_ms = now + PUMP_AGAIN_MS;
-    cut_late(loop);
-    report_cut(loop);
+    connections_cut_late(loop);
+    connections_report_cut(loop);
     listeners_go_on(loop->listeners);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     http_loop_pump(timer->data);
-}
-
-static bool has_deadlines(const struct http_loop *loop)
-{
-    for (int phase = 0; phase < HTTP_PHASES; phase++)
-        if (loop->phases[phase].first && loop->phase_limits_ms[phase] != INT64_MAX)
-            return true;
-    return listeners_pause(loop->listeners);
 }
 
 /* When libmicrohttpd wants to be run again without anything having become ready. */
@@ -334,17 +68,17 @@ void http_loop_pump(struct http_loop *loop)
         return;
     loop->pumping = true;
     keep_house(loop);
-    int64_t end_ms = now_ms(loop) + PUMP_MS;
-    for (int turn = 0; more && turn < PUMP_TURNS && (!turn || now_ms(loop) < end_ms); turn++) {
+    int64_t end_ms = loop_now_ms(loop) + PUMP_MS;
+    for (int turn = 0; more && turn < PUMP_TURNS && (!turn || loop_now_ms(loop) < end_ms); turn++) {
         loop->triggered = false;
-        load_begin_pass(&loop->load, now_ms(loop));
+        load_begin_pass(&loop->load, loop_now_ms(loop));
         for (int scheme = 0; scheme < HTTP_SCHEMES; scheme++)
             if (loop->daemons[scheme])
                 MHD_run(loop->daemons[scheme]);
         if (loop->handshakes)
             handshakes_rest(loop->handshakes);
         bool again = loop->config.pass_done(loop->config.user);
-        load_end_pass(&loop->load, now_ms(loop));
+        load_end_pass(&loop->load, loop_now_ms(loop));
         timeout_ms = shortest_timeout_ms(loop);
         more = again || loop->triggered || timeout_ms == 0;
     }
@@ -352,7 +86,7 @@ void http_loop_pump(struct http_loop *loop)
     if (more)
         /* Not 0: libuv would run it again at once, and again, and accept nobody meanwhile. */
         uv_timer_start(&loop->timer, on_timer, 1, 0);
-    else if (has_deadlines(loop))
+    else if ((connections_have_deadlines(loop) || listeners_pause(loop->listeners)))
         uv_timer_start(&loop->timer, on_timer, timeout_ms, 0);
     else
         uv_timer_stop(&loop->timer);
@@ -428,12 +162,12 @@ static bool admit(
     }
     if (config->exempt(address, config->user))
         return true;
-    struct source *source = source_hold(config->sources, address, now_ms(loop));
+    struct source *source = source_hold(config->sources, address, loop_now_ms(loop));
     bool full = source && config->max_connections_per_address &&
                 source->connections >= config->max_connections_per_address;
     /* A handshake costs as much as many requests. */
     bool hasty = source && !full && scheme == HTTP_TLS &&
-                 !source_take_handshake(config->sources, source, now_ms(loop));
+                 !source_take_handshake(config->sources, source, loop_now_ms(loop));
     source_release(config->sources, source);
     if (full) {
         metrics_add(METRIC_LIMIT_CONNECTIONS_ADDRESS, 1);
@@ -448,15 +182,11 @@ static bool admit(
     return !full && !hasty;
 }
 
-/* Those for operations have a few places of their own. libmicrohttpd tells of a connection by its
- * descriptor, later: connection_new() asks for it here. */
+/* Those for operations have a few places of their own. */
 static bool admit_ops(struct http_loop *loop, int fd, const struct address *address)
 {
-    for (size_t i = 0; i < OPS_CONNECTIONS; i++)
-        if (!loop->ops[i]) {
-            loop->ops[i] = fd + 1;
-            return true;
-        }
+    if (connections_admit_ops(loop, fd))
+        return true;
     turn_away(loop, fd, address, HTTP_PLAIN, ERROR_TOO_MANY_CONNECTIONS,
         "all connections for operations are in use: close one first");
     return false;
@@ -479,7 +209,7 @@ static void on_accepted(
     /* On failure libmicrohttpd has closed the socket. */
     if (MHD_add_connection(daemon, fd, peer, peer_size) != MHD_YES) {
         log_refused("-", &address, "libmicrohttpd");
-        forget_ops(loop, fd);
+        connections_forget_ops(loop, fd);
         return;
     }
     metrics_add(METRIC_CONNECTIONS, 1);
@@ -538,7 +268,7 @@ static struct MHD_Daemon *start_daemon(struct http_loop *loop, enum http_scheme 
     return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
                                 MHD_USE_ERROR_LOG | (scheme == HTTP_TLS ? MHD_USE_TLS : 0),
         0, NULL, NULL, config->handle, config->user, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, loop, MHD_OPTION_NOTIFY_COMPLETED,
+        MHD_OPTION_NOTIFY_CONNECTION, connections_notify, loop, MHD_OPTION_NOTIFY_COMPLETED,
         config->complete, config->user, MHD_OPTION_URI_LOG_CALLBACK, config->begin, config->user,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_CONNECTION_POOL_BYTES,
         MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_ARRAY,

@@ -1,0 +1,59 @@
+/* What loop.c (libmicrohttpd in the loop) and connections.c (each connection, its phase, and what
+ * it holds) share. */
+#ifndef SIGNPOST_HTTP_LOOP_INTERNAL_H
+#define SIGNPOST_HTTP_LOOP_INTERNAL_H
+
+#include "http/loop.h"
+
+#define OPS_CONNECTIONS 16 /* of those for operations */
+
+struct phase_list {
+    struct http_connection *first, *last;
+};
+
+struct http_loop {
+    struct http_loop_config config;
+    struct MHD_Daemon
+        *daemons[HTTP_SCHEMES]; /* that of HTTPS: NULL, where there is no certificate */
+    uv_poll_t events[HTTP_SCHEMES];
+    bool closed;
+    uv_timer_t timer;
+    struct listeners *listeners;
+    struct handshakes *handshakes; /* NULL, where there is no certificate */
+    struct phase_list phases[HTTP_PHASES];
+    int64_t phase_limits_ms[HTTP_PHASES];
+    size_t connections;
+    int ops[OPS_CONNECTIONS]; /* descriptors of connections for operations, and 1; 0: none */
+    size_t held_bytes;        /* of all connections */
+    size_t cut_for_room;      /* connections, since the last line in the log about it */
+    int64_t next_keeping_ms;
+    struct load load;
+    uint64_t spread; /* how many were told when to come again */
+    bool triggered;
+    bool pumping;
+    bool draining;
+};
+
+static inline int64_t loop_now_ms(const struct http_loop *loop)
+{
+    return clock_now_ms(loop->config.clock);
+}
+
+/* As libmicrohttpd tells of it (MHD_OPTION_NOTIFY_CONNECTION); `user` is the loop. */
+void connections_notify(void *user, struct MHD_Connection *mhd, void **socket_context,
+    enum MHD_ConnectionNotificationCode code);
+
+/* Keeps a place for one for operations. libmicrohttpd tells of a connection by its descriptor,
+ * later. False: all are taken. */
+bool connections_admit_ops(struct http_loop *loop, int fd);
+void connections_forget_ops(struct http_loop *loop, int fd); /* none: nothing to do */
+
+/* Cuts connections whose phase took too long; libmicrohttpd's own timeout is reset by every byte,
+ * so a sender of one byte a second would never meet it. */
+void connections_cut_late(struct http_loop *loop);
+bool connections_have_deadlines(const struct http_loop *loop);
+
+/* Says in the log how many were cut for room since it was last called. */
+void connections_report_cut(struct http_loop *loop);
+
+#endif
