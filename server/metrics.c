@@ -5,9 +5,9 @@
 #include <string.h>
 
 static const struct {
-    const char *family, *labels, *help;
+    const char *family, *label, *value, *help;
 } counters[] = {
-#define X(name, family, labels, help) {family, labels, help},
+#define X(name, family, label, value, help) {family, label, value, help},
     METRICS_COUNTERS(X)
 #undef X
 };
@@ -121,7 +121,10 @@ void metrics_write(struct text *out)
     for (size_t i = 0; i < METRICS; i++) {
         if (!i || strcmp(counters[i].family, counters[i - 1].family) != 0)
             metrics_write_family(out, counters[i].family, "counter", counters[i].help);
-        metrics_write_value(out, counters[i].family, counters[i].labels, (double)counted[i]);
+        labels[0] = '\0';
+        if (counters[i].label[0])
+            snprintf(labels, sizeof labels, "%s=\"%s\"", counters[i].label, counters[i].value);
+        metrics_write_value(out, counters[i].family, labels, (double)counted[i]);
     }
     metrics_write_family(
         out, "signpost_problems_total", "counter", "Requests that were answered with a problem.");

@@ -12,55 +12,56 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* X(NAME, family, labels, help); the series of a family stand together, and the help of the first
- * is that of all. */
+/* X(NAME, family, label, its value, help); the series of a family stand together, and the help of
+ * the first is that of all. */
 #define METRICS_COUNTERS(X)                                                                        \
-    X(REGISTERED_NEW, "signpost_registrations_total", "result=\"created\"",                        \
+    X(REGISTERED_NEW, "signpost_registrations_total", "result", "created",                         \
         "Registrations that were taken, of nodes that are new or come back.")                      \
-    X(REGISTERED_AGAIN, "signpost_registrations_total", "result=\"renewed\"", "")                  \
-    X(HEARTBEATS, "signpost_heartbeats_total", "", "Heartbeats that were taken, by /heartbeat.")   \
-    X(GONE_EXPIRED, "signpost_nodes_gone_total", "reason=\"expired\"",                             \
+    X(REGISTERED_AGAIN, "signpost_registrations_total", "result", "renewed", "")                   \
+    X(HEARTBEATS, "signpost_heartbeats_total", "", "",                                             \
+        "Heartbeats that were taken, by /heartbeat.")                                              \
+    X(GONE_EXPIRED, "signpost_nodes_gone_total", "reason", "expired",                              \
         "Nodes that are gone: the lease ran out, they left, or their join key went.")              \
-    X(GONE_LEFT, "signpost_nodes_gone_total", "reason=\"left\"", "")                               \
-    X(GONE_EVICTED, "signpost_nodes_gone_total", "reason=\"evicted\"", "")                         \
-    X(MAIL_HANDED, "signpost_messages_total", "fate=\"handed\"",                                   \
+    X(GONE_LEFT, "signpost_nodes_gone_total", "reason", "left", "")                                \
+    X(GONE_EVICTED, "signpost_nodes_gone_total", "reason", "evicted", "")                          \
+    X(MAIL_HANDED, "signpost_messages_total", "fate", "handed",                                    \
         "Messages by what became of them: handed to a waiting reader or queued when they were "    \
         "sent; later acknowledged, expired, or dropped because their recipient left.")             \
-    X(MAIL_QUEUED, "signpost_messages_total", "fate=\"queued\"", "")                               \
-    X(MAIL_ACKNOWLEDGED, "signpost_messages_total", "fate=\"acknowledged\"", "")                   \
-    X(MAIL_EXPIRED, "signpost_messages_total", "fate=\"expired\"", "")                             \
-    X(MAIL_GONE, "signpost_messages_total", "fate=\"gone\"", "")                                   \
-    X(MAIL_UNDELIVERABLE, "signpost_messages_undeliverable_total", "",                             \
+    X(MAIL_QUEUED, "signpost_messages_total", "fate", "queued", "")                                \
+    X(MAIL_ACKNOWLEDGED, "signpost_messages_total", "fate", "acknowledged", "")                    \
+    X(MAIL_EXPIRED, "signpost_messages_total", "fate", "expired", "")                              \
+    X(MAIL_GONE, "signpost_messages_total", "fate", "gone", "")                                    \
+    X(MAIL_UNDELIVERABLE, "signpost_messages_undeliverable_total", "", "",                         \
         "Senders that were told that their message has come to nothing.")                          \
-    X(LIMIT_RATE, "signpost_limit_hits_total", "limit=\"rate\"",                                   \
+    X(LIMIT_RATE, "signpost_limit_hits_total", "limit", "rate",                                    \
         "Requests, connections and datagrams that met a limit.")                                   \
-    X(LIMIT_RATE_CREDENTIAL, "signpost_limit_hits_total", "limit=\"rate_per_credential\"", "")     \
-    X(LIMIT_STUN, "signpost_limit_hits_total", "limit=\"stun\"", "")                               \
-    X(LIMIT_NODES, "signpost_limit_hits_total", "limit=\"nodes\"", "")                             \
-    X(LIMIT_NODES_NETWORK, "signpost_limit_hits_total", "limit=\"nodes_per_network\"", "")         \
-    X(LIMIT_NODES_ADDRESS, "signpost_limit_hits_total", "limit=\"nodes_per_address\"", "")         \
-    X(LIMIT_WAITERS, "signpost_limit_hits_total", "limit=\"waiters\"", "")                         \
-    X(LIMIT_CONNECTIONS, "signpost_limit_hits_total", "limit=\"connections\"", "")                 \
-    X(LIMIT_CONNECTIONS_ADDRESS, "signpost_limit_hits_total", "limit=\"connections_per_address\"", \
+    X(LIMIT_RATE_CREDENTIAL, "signpost_limit_hits_total", "limit", "rate_per_credential", "")      \
+    X(LIMIT_STUN, "signpost_limit_hits_total", "limit", "stun", "")                                \
+    X(LIMIT_NODES, "signpost_limit_hits_total", "limit", "nodes", "")                              \
+    X(LIMIT_NODES_NETWORK, "signpost_limit_hits_total", "limit", "nodes_per_network", "")          \
+    X(LIMIT_NODES_ADDRESS, "signpost_limit_hits_total", "limit", "nodes_per_address", "")          \
+    X(LIMIT_WAITERS, "signpost_limit_hits_total", "limit", "waiters", "")                          \
+    X(LIMIT_CONNECTIONS, "signpost_limit_hits_total", "limit", "connections", "")                  \
+    X(LIMIT_CONNECTIONS_ADDRESS, "signpost_limit_hits_total", "limit", "connections_per_address",  \
         "")                                                                                        \
-    X(LIMIT_HANDSHAKES, "signpost_limit_hits_total", "limit=\"handshakes\"", "")                   \
-    X(LIMIT_MAILBOX, "signpost_limit_hits_total", "limit=\"mailbox\"", "")                         \
-    X(LIMIT_MESSAGES, "signpost_limit_hits_total", "limit=\"messages\"", "")                       \
-    X(LIMIT_LOAD, "signpost_limit_hits_total", "limit=\"load\"", "")                               \
-    X(LIMIT_HELD_BYTES, "signpost_limit_hits_total", "limit=\"held_bytes\"", "")                   \
-    X(DIALBACK_OPEN, "signpost_dialbacks_total", "result=\"open\"",                                \
+    X(LIMIT_HANDSHAKES, "signpost_limit_hits_total", "limit", "handshakes", "")                    \
+    X(LIMIT_MAILBOX, "signpost_limit_hits_total", "limit", "mailbox", "")                          \
+    X(LIMIT_MESSAGES, "signpost_limit_hits_total", "limit", "messages", "")                        \
+    X(LIMIT_LOAD, "signpost_limit_hits_total", "limit", "load", "")                                \
+    X(LIMIT_HELD, "signpost_limit_hits_total", "limit", "held_bytes", "")                          \
+    X(DIALBACK_OPEN, "signpost_dialbacks_total", "result", "open",                                 \
         "Connections and datagrams to those who asked with /check, by what came of them.")         \
-    X(DIALBACK_CONNECTED, "signpost_dialbacks_total", "result=\"connected\"", "")                  \
-    X(DIALBACK_REFUSED, "signpost_dialbacks_total", "result=\"refused\"", "")                      \
-    X(DIALBACK_TIMEOUT, "signpost_dialbacks_total", "result=\"timeout\"", "")                      \
-    X(DIALBACK_UNREACHABLE, "signpost_dialbacks_total", "result=\"unreachable\"", "")              \
-    X(DIALBACK_SENT, "signpost_dialbacks_total", "result=\"sent\"", "")                            \
-    X(DIALBACK_CUT, "signpost_dialbacks_total", "result=\"cut\"", "")                              \
-    X(STUN_REPLIES, "signpost_stun_replies_total", "", "Binding requests of STUN answered.")       \
-    X(CONNECTIONS, "signpost_http_connections_total", "", "TCP connections that were let in.")     \
-    X(RESPONSE_BYTES, "signpost_http_response_body_bytes_total", "",                               \
+    X(DIALBACK_CONNECTED, "signpost_dialbacks_total", "result", "connected", "")                   \
+    X(DIALBACK_REFUSED, "signpost_dialbacks_total", "result", "refused", "")                       \
+    X(DIALBACK_TIMEOUT, "signpost_dialbacks_total", "result", "timeout", "")                       \
+    X(DIALBACK_UNREACHABLE, "signpost_dialbacks_total", "result", "unreachable", "")               \
+    X(DIALBACK_SENT, "signpost_dialbacks_total", "result", "sent", "")                             \
+    X(DIALBACK_CUT, "signpost_dialbacks_total", "result", "cut", "")                               \
+    X(STUN_REPLIES, "signpost_stun_replies_total", "", "", "Binding requests of STUN answered.")   \
+    X(CONNECTIONS, "signpost_http_connections_total", "", "", "TCP connections that were let in.") \
+    X(RESPONSE_BYTES, "signpost_http_response_body_bytes_total", "", "",                           \
         "Bytes of the bodies that were answered.")                                                 \
-    X(STORE_FAILURES, "signpost_store_failures_total", "", "Batches of writes that were lost.")
+    X(STORE_FAILURES, "signpost_store_failures_total", "", "", "Batches of writes that were lost.")
 
 /* X(NAME, family, unit, help); the unit says how a value is written: METRICS_SECONDS takes
  * microseconds, METRICS_COUNT what there is. */
@@ -77,7 +78,7 @@
         "How long the loop stood still, each time; leases do not pay for it.")
 
 enum metric {
-#define X(name, family, labels, help) METRIC_##name,
+#define X(name, family, label, value, help) METRIC_##name,
     METRICS_COUNTERS(X)
 #undef X
         METRICS

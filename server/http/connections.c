@@ -229,7 +229,7 @@ void http_connection_hold(struct http_connection *connection, size_t bytes)
         /* Its memory goes when libmicrohttpd looks at it next, in this pass or in the one after. */
         http_connection_enter(cut, HTTP_RUNNING);
         loop->cut_for_room++;
-        metrics_add(METRIC_LIMIT_HELD_BYTES, 1);
+        metrics_add(METRIC_LIMIT_HELD, 1);
     }
 }
 
