@@ -236,7 +236,7 @@ static void on_ready_to_run(void *user)
 int http_loop_listen(struct http_loop *loop, const struct address *address, uint16_t port,
     enum http_scheme scheme, uint16_t *ret_port, struct fault *ret_fault)
 {
-    return listeners_add(loop->listeners, address, port, scheme, ret_port, ret_fault);
+    return listeners_add(loop->listeners, address, port, (int)scheme, ret_port, ret_fault);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
