@@ -1,4 +1,4 @@
-/* The one thing that is wrong, out of the fifteen that it may be, and what to do. Pure: evidence
+/* The one thing that is wrong, out of the fourteen verdicts, and what to do. Pure: evidence
  * in, words out. */
 #ifndef SIGNPOST_CLIENT_NAT_VERDICT_H
 #define SIGNPOST_CLIENT_NAT_VERDICT_H

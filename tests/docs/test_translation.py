@@ -59,6 +59,13 @@ class TestTranslation(DocsCase):
                     if target not in (PAGE, TRANSLATION) and not target.startswith("#")]
         self.assertSame("link", targets(PAGE), targets(TRANSLATION))
 
+    def test_chinese_has_its_own_punctuation(self):
+        """U+FF0C and its like, wherever a mark stands beside a Chinese character."""
+        beside = re.compile("[\u4e00-\u9fff][,:;?()]|[,:;?()][\u4e00-\u9fff]")
+        self.assertNone([
+            f"{TRANSLATION}:{number}: {match[0]}" for number, text in markdown.split(TRANSLATION)[1]
+            for match in beside.finditer(re.sub(r"`[^`]*`|\]\([^)]*\)", "", text))])
+
 
 if __name__ == "__main__":
     unittest.main()
