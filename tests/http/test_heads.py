@@ -43,17 +43,18 @@ class TestSize(RawCase):
                    for size in SIZES)
 
     def test_head_of_every_size_gets_the_longest_reply_whole(self):
-        """One with a link to the next page, and all that a browser wants to know."""
+        """One with a link to the next page, all that a browser wants to know, and a long id."""
         value = "v" * 400
         for id in "ab":
             self.node(id, meta={"k": value})
         target = url("/list", network=self.network, limit=1, meta_k=value)
-        origin = ["Origin: http://localhost:8080"]
+        asked = ["Origin: http://localhost:8080", "X-Request-Id: " + "i" * 64]
         reply = self.only_reply(request_bytes("GET", target,
-                                              headers=["Connection: close", *origin]))
+                                              headers=["Connection: close", *asked]))
         self.assertIn(value, reply.headers["Link"])
         self.assertIn("Access-Control-Allow-Origin", reply.headers)
-        self.sweep((size, self.padded(size, "GET", target, headers=origin))
+        self.assertEqual(reply.headers["X-Request-Id"], "i" * 64)
+        self.sweep((size, self.padded(size, "GET", target, headers=asked))
                    for size in range(1500, 6501, 50))
 
     def test_headers_of_every_number_get_one_reply(self):
