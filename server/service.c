@@ -1,5 +1,6 @@
 #include "service.h"
 
+#include "caps.h"
 #include "clock.h"
 #include "codec.h"
 #include "http/check.h"
@@ -17,11 +18,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <uv.h>
-
-/* For what is no connection: files, epoll, listeners, dial-backs. */
-#define DESCRIPTORS_ASIDE (64 + LIMIT_CHECK_SOCKETS)
 
 #define OPS_PORT 7118 /* for operations, where the index can be reached by others */
 #define WATCH_MS 1000 /* between two looks after the store; the loop sleeps no longer */
@@ -216,42 +213,6 @@ static void on_reload(uv_signal_t *handle, int number)
     tell_manager(service, "READY=1");
 }
 
-/* --- caps that the system sets --------------------------------------------------------------- */
-
-/* Each connection is a descriptor: where there are fewer, the caps follow. */
-static void fit_descriptors(struct options *options)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit))
-        return;
-    if (limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-        getrlimit(RLIMIT_NOFILE, &limit);
-    }
-    size_t room = limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
-    room = room > 2 * DESCRIPTORS_ASIDE ? room - DESCRIPTORS_ASIDE : DESCRIPTORS_ASIDE;
-    if (room < SIZE_MAX / 2 && (!options->max_connections || options->max_connections > room))
-        options->max_connections = room;
-    /* A parked poll holds a connection: some must be left for everything else. */
-    size_t most = options->max_connections > 1 ? options->max_connections * 4 / 5 : 1;
-    if (options->max_connections && (!options->max_waiters || options->max_waiters > most))
-        options->max_waiters = most;
-}
-
-static void announce_caps(const struct options *asked, const struct options *got)
-{
-    char connections[24], waiters[24];
-
-    if (asked->max_connections == got->max_connections && asked->max_waiters == got->max_waiters)
-        return;
-    snprintf(connections, sizeof connections, "%zu", got->max_connections);
-    snprintf(waiters, sizeof waiters, "%zu", got->max_waiters);
-    log_event(LOG_WARN, "caps_lowered", "max_connections", connections, "max_waiters", waiters,
-        "reason", "the descriptor limit (ulimit -n), and room for what does not wait", NULL);
-}
-
 /* --- start and end --------------------------------------------------------------------------- */
 
 static bool only_loopback(const struct options *options)
@@ -400,7 +361,7 @@ static void announce(const struct service *service)
 {
     char address[ADDRESS_TEXT_SIZE], number[24];
 
-    announce_caps(service->asked, &service->options);
+    caps_announce(service->asked, &service->options);
     for (size_t i = 0; i < service->options.listen_count; i++) {
         const struct listen_http *listen = &service->options.listen[i];
         snprintf(number, sizeof number, "%u", listen->port);
@@ -512,7 +473,7 @@ int service_run(const struct options *options, struct service_files *files, stru
     struct service service = {.options = *options, .asked = options, .files = files};
 
     signal(SIGPIPE, SIG_IGN);
-    fit_descriptors(&service.options);
+    caps_fit(&service.options);
     notify_open(&service.notify);
     if (uv_loop_init(&service.uv) || uv_loop_configure(&service.uv, UV_METRICS_IDLE_TIME))
         return fault_set(ret_fault, ERROR_NO_MEMORY, "libuv did not start");
