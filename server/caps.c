@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
-/* For what is no connection: files, epoll, listeners, dial-backs. */
-#define DESCRIPTORS_ASIDE (64 + LIMIT_CHECK_SOCKETS)
+/* For what is no connection of strangers: files, epoll, listeners, dial-backs, operations. */
+#define DESCRIPTORS_ASIDE (64 + LIMIT_CHECK_SOCKETS + LIMIT_OPS_CONNECTIONS)
 
 void caps_fit(struct options *options)
 {

@@ -147,7 +147,7 @@ static void on_settle(uv_prepare_t *handle)
     note_stall(service);
     if (service->store->open_batch || http_loop_triggered(http))
         http_loop_pump(http);
-    if (service->stopping && !http_loop_connections(http)) {
+    if (service->stopping && http_loop_is_empty(http)) {
         close_all(service);
         return;
     }
@@ -230,14 +230,6 @@ static bool is_own(const struct options *options)
            only_loopback(options);
 }
 
-static bool ops_on_loopback(const struct options *options)
-{
-    for (size_t i = 0; i < options->ops_listen_count; i++)
-        if (address_classify(&options->ops_listen[i].address) != ADDRESS_LOOPBACK)
-            return false;
-    return true;
-}
-
 static int open_door(struct service *service, struct fault *ret_fault)
 {
     const struct options *options = &service->options;
@@ -272,7 +264,6 @@ static int open_door(struct service *service, struct fault *ret_fault)
                 .origins = options->cors_origin,
                 .origin_count = options->cors_origin_count,
             },
-        .ops_policy = {.loopback_only = ops_on_loopback(options)},
         .max_connections = options->max_connections,
         .max_connections_per_address = options->max_connections_per_address,
         .max_waiters = options->max_waiters,

@@ -279,7 +279,8 @@ static int check_body(struct request *request, struct fault *ret_fault)
 int checks_run(
     struct request *request, const char *path, const char *method, struct fault *ret_fault)
 {
-    bool preflight = !strcmp(method, MHD_HTTP_METHOD_OPTIONS);
+    /* Where there are no CORS headers there is nothing to ask for before. */
+    bool preflight = !request->connection->ops && !strcmp(method, MHD_HTTP_METHOD_OPTIONS);
     int error = check_headers(request, ret_fault);
 
     if (!error)

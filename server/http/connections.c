@@ -67,7 +67,7 @@ struct http_connection *http_connection_of(struct MHD_Connection *mhd)
 /* Where that descriptor stands among those for operations, or NULL. */
 static int *find_ops(struct http_loop *loop, int fd)
 {
-    for (size_t i = 0; i < OPS_CONNECTIONS; i++)
+    for (size_t i = 0; i < LIMIT_OPS_CONNECTIONS; i++)
         if (loop->ops[i] == fd + 1)
             return &loop->ops[i];
     return NULL;
@@ -75,7 +75,7 @@ static int *find_ops(struct http_loop *loop, int fd)
 
 bool connections_admit_ops(struct http_loop *loop, int fd)
 {
-    for (size_t i = 0; i < OPS_CONNECTIONS; i++)
+    for (size_t i = 0; i < LIMIT_OPS_CONNECTIONS; i++)
         if (!loop->ops[i]) {
             loop->ops[i] = fd + 1;
             return true;
@@ -89,6 +89,24 @@ void connections_forget_ops(struct http_loop *loop, int fd)
     int *place = find_ops(loop, fd);
     if (place)
         *place = 0;
+}
+
+/* Did it come to an address that only this machine reaches? */
+static bool came_by_loopback(int fd)
+{
+    struct sockaddr_storage here;
+    socklen_t length = sizeof here;
+    struct address address;
+
+    return !getsockname(fd, (struct sockaddr *)&here, &length) &&
+           address_from_sockaddr((struct sockaddr *)&here, &address) &&
+           address_classify(&address) == ADDRESS_LOOPBACK;
+}
+
+static size_t *count_of(struct http_connection *connection)
+{
+    struct http_loop *loop = connection->loop;
+    return connection->ops ? &loop->ops_connections : &loop->connections;
 }
 
 static struct http_connection *connection_new(struct http_loop *loop, struct MHD_Connection *mhd)
@@ -107,12 +125,13 @@ static struct http_connection *connection_new(struct http_loop *loop, struct MHD
     connection->port = listeners_port_of(info->client_addr);
     connection->tls = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION) != NULL;
     connection->ops = find_ops(loop, connection->fd) != NULL;
+    connection->own = connection->ops && came_by_loopback(connection->fd);
     if (!connection->ops && !loop->config.exempt(&connection->address, loop->config.user))
         connection->source =
             source_hold(loop->config.sources, &connection->address, loop_now_ms(loop));
     if (connection->source)
         connection->source->connections++;
-    loop->connections++;
+    *count_of(connection) += 1;
     phase_join(connection, HTTP_HEADERS);
     if (connection->tls) {
         tls_begin(mhd);
@@ -127,12 +146,13 @@ void http_connection_secured(struct http_connection *connection)
 }
 
 /* Of one that ends without its handshake having come to its end. */
-static void log_handshake(const struct http_connection *connection)
+static void tell_handshake(const struct http_connection *connection)
 {
     char text[LOG_ADDRESS_SIZE];
 
-    if (connection->handshake.state != HANDSHAKE_NONE && !connection->loop->closed &&
-        log_takes(LOG_INFO, "handshake_failed", NULL, 0))
+    if (connection->handshake.state == HANDSHAKE_NONE || connection->loop->closed)
+        return;
+    if (log_takes(LOG_INFO, "handshake_failed", NULL, 0))
         log_event(
             LOG_INFO, "handshake_failed", "address", log_address(&connection->address, text), NULL);
 }
@@ -142,7 +162,7 @@ static void connection_free(struct http_connection *connection)
     struct http_loop *loop = connection->loop;
 
     if (connection->tls) {
-        log_handshake(connection);
+        tell_handshake(connection);
         handshake_end(loop->handshakes, &connection->handshake);
     }
     set_held(connection, 0);
@@ -151,7 +171,7 @@ static void connection_free(struct http_connection *connection)
         connection->source->connections--;
         source_release(loop->config.sources, connection->source);
     }
-    loop->connections--;
+    *count_of(connection) -= 1;
     if (connection->ops)
         connections_forget_ops(loop, connection->fd);
     free(connection);

@@ -39,6 +39,16 @@ static int find_caller(struct request *request, struct fault *ret_fault)
     return error;
 }
 
+/* For operations there are no proxies and no pages; at loopback, no other machine. */
+static const struct http_policy *policy_of(const struct request *request)
+{
+    static const struct http_policy reached, own = {.loopback_only = true};
+
+    if (!request->connection->ops)
+        return &request->door->config.policy;
+    return request->connection->own ? &own : &reached;
+}
+
 static int fault_rate(struct fault *ret_fault, const char *whose, int64_t wait_ms)
 {
     fault_set(ret_fault, ERROR_RATE_LIMITED,
@@ -110,7 +120,6 @@ static const char *path_of(const char *target)
 static enum MHD_Result begin(
     struct request *request, const char *path, const char *method, const char *version)
 {
-    const struct http_policy *policy = &request->door->config.policy;
     struct fault fault, misleading;
 
     request->begun = true;
@@ -119,8 +128,6 @@ static enum MHD_Result begin(
     request->connection = http_connection_of(request->mhd);
     if (!request->connection)
         return MHD_NO;
-    if (request->connection->ops)
-        policy = &request->door->config.ops_policy;
     http_connection_enter(request->connection, HTTP_BODY);
     access_begin(request, method, path);
     int misled = find_caller(request, &misleading);
@@ -133,7 +140,7 @@ static enum MHD_Result begin(
         return MHD_NO;
     }
     if (!limited) {
-        if (!misled && !policy_check_host(policy, request->mhd, &fault) &&
+        if (!misled && !policy_check_host(policy_of(request), request->mhd, &fault) &&
             !checks_run(request, path, method, &fault) && !check_credential_rate(request, &fault))
             return MHD_YES;
         if (misled)
@@ -280,6 +287,7 @@ int http_door_new(
         return fault_set(ret_fault, ERROR_NO_MEMORY, "no memory for the door");
     door->config = *config;
     door->began_ms = door_now_ms(door);
+    door->began_wall_ms = clock_wall_ms(config->clock);
     usage_measure(&door->usage, door->began_ms); /* shares are of what comes from here on */
     int error = waits_new(config->uv, config->max_waiters, config->max_waiters_per_address,
         on_vanished, &door->waits);

@@ -37,7 +37,7 @@ struct http_door_config {
     const struct keys *keys;    /* NULL: none, the index is open; see http_door_set_keys() */
     double rate_per_credential; /* requests a second of one join key or node token; 0: no limit */
     struct ice ice;
-    struct http_policy policy, ops_policy;
+    struct http_policy policy;
     size_t max_connections, max_connections_per_address; /* 0: no limit */
     size_t max_waiters, max_waiters_per_address;         /* 0: no limit */
     bool (*pass_done)(void *user); /* ends a pass (flushes the store); true: once more */

@@ -12,7 +12,7 @@ struct http_door {
     struct waits *waits;
     size_t pages_bytes;  /* put together in this pass */
     size_t bodies_bytes; /* parsed in this pass, of large ones */
-    int64_t began_ms;
+    int64_t began_ms, began_wall_ms;
     struct usage usage;
     bool draining;
 };

@@ -212,7 +212,8 @@ static void on_accepted(
         connections_forget_ops(loop, fd);
         return;
     }
-    metrics_add(METRIC_CONNECTIONS, 1);
+    if (scheme != HTTP_OPS)
+        metrics_add(METRIC_CONNECTIONS, 1);
     if (scheme == HTTP_TLS)
         handshakes_rest(loop->handshakes);
 }
@@ -334,6 +335,11 @@ const struct tls *http_loop_tls(const struct http_loop *loop)
 size_t http_loop_connections(const struct http_loop *loop)
 {
     return loop->connections;
+}
+
+bool http_loop_is_empty(const struct http_loop *loop)
+{
+    return !loop->connections && !loop->ops_connections;
 }
 
 void http_loop_close(struct http_loop *loop)

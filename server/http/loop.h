@@ -49,7 +49,8 @@ struct http_connection {
     uint16_t port;
     int fd;
     bool tls;
-    bool ops; /* came by the listener for operations */
+    bool ops; /* came by the listener for operations, */
+    bool own; /* at an address that only this machine reaches */
     struct handshake handshake;
     size_t held_bytes; /* of the body that arrives, or the reply that is sent; see below */
 };
@@ -109,7 +110,8 @@ const struct tls *http_loop_tls(const struct http_loop *loop);
 
 /* Listens no more and closes connections that have no request; those with one finish it. */
 void http_loop_drain(struct http_loop *loop);
-size_t http_loop_connections(const struct http_loop *loop);
+size_t http_loop_connections(const struct http_loop *loop); /* without those for operations */
+bool http_loop_is_empty(const struct http_loop *loop);      /* of these too */
 
 /* Closes what is left. No connection may be suspended. The handles of libuv are closed: run the
  * loop once more before freeing. */

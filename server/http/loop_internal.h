@@ -4,8 +4,7 @@
 #define SIGNPOST_HTTP_LOOP_INTERNAL_H
 
 #include "http/loop.h"
-
-#define OPS_CONNECTIONS 16 /* of those for operations */
+#include "server_limits.h"
 
 struct phase_list {
     struct http_connection *first, *last;
@@ -22,10 +21,11 @@ struct http_loop {
     struct handshakes *handshakes; /* NULL, where there is no certificate */
     struct phase_list phases[HTTP_PHASES];
     int64_t phase_limits_ms[HTTP_PHASES];
-    size_t connections;
-    int ops[OPS_CONNECTIONS]; /* descriptors of connections for operations, and 1; 0: none */
-    size_t held_bytes;        /* of all connections */
-    size_t cut_for_room;      /* connections, since the last line in the log about it */
+    size_t connections;             /* without those for operations */
+    size_t ops_connections;         /* of these */
+    int ops[LIMIT_OPS_CONNECTIONS]; /* descriptors of connections for operations, and 1; 0: none */
+    size_t held_bytes;              /* of all connections */
+    size_t cut_for_room;            /* connections, since the last line in the log about it */
     int64_t next_keeping_ms;
     struct load load;
     uint64_t spread; /* how many were told when to come again */

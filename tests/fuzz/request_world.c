@@ -418,7 +418,7 @@ void world_close(struct world *world)
     checker_stop(world->checker);
     index_release(world->index);
     settle(world);
-    want(!http_loop_connections(http));
+    want(http_loop_is_empty(http));
     http_door_close(world->door);
     uv_run(&world->uv, UV_RUN_DEFAULT);
     http_door_free(world->door);
