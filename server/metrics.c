@@ -34,6 +34,8 @@ static const int errors[] = {
 static const uint64_t bounds[][METRICS_BUCKETS - 1] = {
     [METRICS_SECONDS] = {100, 250, 1000, 2500, 10000, 25000, 100000, 250000, 1000000, 2500000,
         10000000},
+    [METRICS_WAIT_SECONDS] = {10000, 100000, 500000, 1000000, 2500000, 5000000, 10000000, 20000000,
+        30000000, 45000000, 60000000},
     [METRICS_COUNT] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096},
 };
 
@@ -92,7 +94,7 @@ void metrics_write_value(struct text *out, const char *family, const char *label
 
 static double in_unit(enum metrics_unit unit, uint64_t value)
 {
-    return unit == METRICS_SECONDS ? (double)value / 1e6 : (double)value;
+    return unit == METRICS_COUNT ? (double)value : (double)value / 1e6;
 }
 
 void metrics_write_histogram(struct text *out, const char *family, const char *labels,

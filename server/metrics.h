@@ -47,6 +47,7 @@
     X(LIMIT_HANDSHAKES, "signpost_limit_hits_total", "limit", "handshakes", "")                    \
     X(LIMIT_MAILBOX, "signpost_limit_hits_total", "limit", "mailbox", "")                          \
     X(LIMIT_MESSAGES, "signpost_limit_hits_total", "limit", "messages", "")                        \
+    X(LIMIT_CHECKS, "signpost_limit_hits_total", "limit", "checks", "")                            \
     X(LIMIT_LOAD, "signpost_limit_hits_total", "limit", "load", "")                                \
     X(LIMIT_HELD, "signpost_limit_hits_total", "limit", "held_bytes", "")                          \
     X(DIALBACK_OPEN, "signpost_dialbacks_total", "result", "open",                                 \
@@ -58,13 +59,17 @@
     X(DIALBACK_SENT, "signpost_dialbacks_total", "result", "sent", "")                             \
     X(DIALBACK_CUT, "signpost_dialbacks_total", "result", "cut", "")                               \
     X(STUN_REPLIES, "signpost_stun_replies_total", "", "", "Binding requests of STUN answered.")   \
-    X(CONNECTIONS, "signpost_http_connections_total", "", "", "TCP connections that were let in.") \
+    X(CONNECTIONS, "signpost_http_connections_total", "", "",                                      \
+        "TCP connections that were let in, without those for operations.")                         \
+    X(HANDSHAKES_FAILED, "signpost_tls_handshakes_failed_total", "", "",                           \
+        "TLS connections that ended before their handshake did.")                                  \
     X(RESPONSE_BYTES, "signpost_http_response_body_bytes_total", "", "",                           \
         "Bytes of the bodies that were answered.")                                                 \
     X(STORE_FAILURES, "signpost_store_failures_total", "", "", "Batches of writes that were lost.")
 
-/* X(NAME, family, unit, help); the unit says how a value is written: METRICS_SECONDS takes
- * microseconds, METRICS_COUNT what there is. */
+/* X(NAME, family, unit, help); the unit says how a value is written, and by what bounds:
+ * METRICS_SECONDS and METRICS_WAIT_SECONDS (up to the longest poll) take microseconds,
+ * METRICS_COUNT what there is. */
 #define METRICS_HISTOGRAMS(X)                                                                      \
     X(COMMIT_TIME, "signpost_store_commit_seconds", METRICS_SECONDS,                               \
         "How long a batch of writes takes to be committed.")                                       \
@@ -72,7 +77,7 @@
         "How many requests and changes wait for one commit.")                                      \
     X(EXPIRY_LAG, "signpost_expiry_lag_seconds", METRICS_SECONDS,                                  \
         "How long after the end of its lease a node is gone.")                                     \
-    X(PARKED_TIME, "signpost_http_parked_seconds", METRICS_SECONDS,                                \
+    X(PARKED_TIME, "signpost_http_parked_seconds", METRICS_WAIT_SECONDS,                           \
         "How long long polls were parked; no part of the request duration.")                       \
     X(STALL_TIME, "signpost_stall_seconds", METRICS_SECONDS,                                       \
         "How long the loop stood still, each time; leases do not pay for it.")
@@ -91,7 +96,7 @@ enum metrics_histogram {
         HISTOGRAMS
 };
 
-enum metrics_unit { METRICS_SECONDS, METRICS_COUNT };
+enum metrics_unit { METRICS_SECONDS, METRICS_WAIT_SECONDS, METRICS_COUNT };
 
 #define METRICS_BUCKETS 12
 

@@ -199,6 +199,8 @@ static int start(struct check *check, struct fault *ret_fault)
     if (!error)
         error = quota_begin(
             checker->quota, &quota, clock_now_ms(checker->config.clock), &check->ticket, ret_fault);
+    if (error == ERROR_CHECK_LIMITED || error == ERROR_INDEX_FULL)
+        metrics_add(METRIC_LIMIT_CHECKS, 1);
     if (error)
         return error;
     error =

@@ -152,6 +152,7 @@ static void tell_handshake(const struct http_connection *connection)
 
     if (connection->handshake.state == HANDSHAKE_NONE || connection->loop->closed)
         return;
+    metrics_add(METRIC_HANDSHAKES_FAILED, 1);
     if (log_takes(LOG_INFO, "handshake_failed", NULL, 0))
         log_event(
             LOG_INFO, "handshake_failed", "address", log_address(&connection->address, text), NULL);

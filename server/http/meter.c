@@ -75,18 +75,19 @@ static void write_gauges(struct request *request, struct text *out)
     write_gauge(out, "signpost_nodes", "Registered nodes.", (double)index_node_count(index));
     write_gauge(out, "signpost_networks", "Networks with nodes, or that had some of late.",
         (double)index_network_count(index));
-    write_gauge(out, "signpost_messages",
+    write_gauge(out, "signpost_mailbox_messages",
         "Messages in mailboxes, and those remembered for retries.",
         (double)index_message_count(index));
     write_gauge(out, "signpost_parked_polls", "Long polls that wait.", (double)now.waiting);
     write_gauge(out, "signpost_parked_polls_max", "The most that may wait; 0: no limit.",
         (double)now.max_waiting);
-    write_gauge(out, "signpost_http_connections", "Open TCP connections.", (double)now.connections);
-    write_gauge(out, "signpost_http_connections_max", "The most that may be open; 0: no limit.",
-        (double)now.max_connections);
+    write_gauge(out, "signpost_http_open_connections",
+        "Open TCP connections, without those for operations.", (double)now.connections);
+    write_gauge(out, "signpost_http_open_connections_max",
+        "The most that may be open; 0: no limit.", (double)now.max_connections);
     write_gauge(out, "signpost_store_size_bytes", "The database and its log of writes.",
         (double)index_store_bytes(index));
-    usage_write_metrics(out, now.wall_ms - (int64_t)(now.uptime_s * 1000));
+    usage_write_metrics(out, request->door->began_wall_ms);
 }
 
 static void readiness_known(const struct fault *fault, void *user)

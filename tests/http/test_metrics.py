@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import tempfile
 import urllib.error
@@ -10,25 +11,25 @@ import urllib.request
 
 from tests.lib.case import HttpCase, some_id
 from tests.lib.http import url
-from tests.lib.index import ROOT, Index, run
+from tests.lib.index import ROOT, Index, Stopwatch, run
 from tests.lib.keys import KeysFile
-from tests.lib.metrics import read_metrics
+from tests.lib.metrics import COUNTED_S, MetricsCase, read_metrics, wait_for_metrics
 
 
-class TestCounts(HttpCase):
+def queries():
+    """Every expression of the dashboard and of the alerts."""
+    with open(os.path.join(ROOT, "docs", "grafana", "signpost.json"), encoding="utf-8") as file:
+        dashboard = json.load(file)
+    with open(os.path.join(ROOT, "docs", "alerts.yml"), encoding="utf-8") as file:
+        alerts = re.findall(r"^ +expr: (.*)$", file.read(), re.M)
+    return alerts + [target["expr"] for panel in dashboard["panels"]
+                     for target in panel.get("targets", ())]
+
+
+class TestCounts(MetricsCase):
     def setUp(self):
         super().setUp()
         self.start("--check-private", "--ops-listen", "127.0.0.1:0", rate=None)
-
-    def moves(self, action, **wanted):
-        """What the action adds to these: name or name__label-value, with __ between."""
-        before = read_metrics(self.index)
-        action()
-        after = read_metrics(self.index)
-        for name, by in wanted.items():
-            family, *values = name.split("__")
-            key = ("signpost_" + family, *values)
-            self.assertEqual(after[key] - before[key], by, key)
 
     def test_registration_heartbeat_and_leaving_are_counted(self):
         node = None
@@ -71,7 +72,7 @@ class TestCounts(HttpCase):
 
     def test_messages_are_counted_by_their_fate(self):
         node, other = self.node(), self.node()
-        self.moves(lambda: other.sends(node), messages_total__queued=1, messages=1)
+        self.moves(lambda: other.sends(node), messages_total__queued=1, mailbox_messages=1)
         self.moves(lambda: node.messages(after=node.read()["next"]), messages_total__acknowledged=1)
         self.moves(lambda: [other.sends(node) for _ in range(2)], messages_total__queued=2)
         self.moves(node.delete, messages_total__gone=2, messages_undeliverable_total=2)
@@ -91,9 +92,10 @@ class TestCounts(HttpCase):
                    limit_hits_total__mailbox=4, problems_total__mailbox_full=4)
         self.moves(lambda: self.client.get("/nowhere"), problems_total__unknown_path=1)
         before = read_metrics(self.index)
-        refused = 0
+        watch, refused = Stopwatch(), 0
         while not refused:
             refused = sum(self.client.get("/list").status == 429 for _ in range(300))
+            self.assertLess(watch.elapsed(), COUNTED_S)
         after = read_metrics(self.index)
         self.assertEqual(after["signpost_limit_hits_total", "rate"]
                          - before["signpost_limit_hits_total", "rate"], refused)
@@ -121,6 +123,27 @@ class TestCounts(HttpCase):
         descriptors = len(os.listdir(f"/proc/{self.index.pid}/fd"))
         self.assertLess(abs(metrics["process_open_fds"] - descriptors), 3)
         self.assertGreater(metrics["process_start_time_seconds"], 1.6e9)
+        # What moves is taken for a restart.
+        self.assertEqual({read_metrics(self.index)["process_start_time_seconds"]
+                          for _ in range(100)}, {metrics["process_start_time_seconds"]})
+
+    def test_connections_and_bytes_are_counted_without_those_for_operations(self):
+        open_now = "signpost_http_open_connections"
+        before = read_metrics(self.index)[open_now]
+        client = self.connect()
+        size = 0
+
+        def asks():
+            nonlocal size
+            size = len(client.get("/nowhere").body)
+        self.moves(asks, http_connections_total=1, http_open_connections=1)
+        self.assertEqual(read_metrics(self.index)[open_now], before + 1)
+        # The reply with the metrics themselves is counted once it is sent.
+        first = read_metrics(self.index)
+        asks()
+        second = read_metrics(self.index)
+        bodies = "signpost_http_response_body_bytes_total"
+        self.assertEqual(second[bodies] - first[bodies], size + len(first.text))
 
 
 class TestForm(HttpCase):
@@ -172,20 +195,35 @@ class TestForm(HttpCase):
             section = file.read().partition("\n## Metrics\n")[2].partition("\n## ")[0]
         documented = dict(re.findall(r"^\| `([a-z_]+)` \| (\w+) \|", section, re.M))
         self.assertEqual(documented, metrics.types)
+        # To OpenMetrics, `_total` is no part of a counter's name.
+        names = [name.removesuffix("_total") for name in metrics.types]
+        self.assertEqual(len(names), len(set(names)), sorted(names))
 
     def test_dashboard_has_no_metric_that_is_not_there(self):
         self.start()
         families = read_metrics(self.index).families()
-        with open(os.path.join(ROOT, "docs", "grafana", "signpost.json"), encoding="utf-8") as file:
-            dashboard = json.load(file)
-        queries = [target["expr"] for panel in dashboard["panels"]
-                   for target in panel.get("targets", ())]
-        with open(os.path.join(ROOT, "docs", "alerts.yml"), encoding="utf-8") as file:
-            queries += re.findall(r"^ +expr: (.*)$", file.read(), re.M)
-        named = {name for query in queries
+        named = {name for query in queries()
                  for name in re.findall(r"\b(?:signpost|process)_[a-z_]+", query)}
         self.assertGreater(len(named), 20)
         self.assertEqual(named - families, set())
+
+    def test_dashboard_and_alerts_ask_for_labels_that_are_there(self):
+        self.start()
+        self.node()
+        there = {}
+        for _, labels in read_metrics(self.index).samples:
+            for name, value in labels:
+                there.setdefault(name, set()).add(value)
+        scraped = {"job", "instance"}  # Prometheus adds them
+        asked = 0
+        for query in queries():
+            for names in re.findall(r"\bby \(([^)]*)\)", query):
+                self.assertLessEqual(set(re.split(r", *", names)), scraped | set(there), query)
+            for name, values in re.findall(r'(\w+)=~?"([^"]*)"', query):
+                if name not in scraped:
+                    self.assertLessEqual(set(values.split("|")), there.get(name, set()), query)
+                    asked += 1
+        self.assertGreater(asked, 0)
 
 
 class TestListener(HttpCase):
@@ -194,9 +232,10 @@ class TestListener(HttpCase):
         self.addCleanup(folder.cleanup)
         return folder.name
 
-    def fetch(self, place, path, **headers):
+    def fetch(self, place, path, method="GET", **headers):
         host, port = place
-        request = urllib.request.Request(f"http://{host}:{port}{path}", headers=headers)
+        request = urllib.request.Request(
+            f"http://{host}:{port}{path}", headers=headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=20) as reply:
                 return reply.status, reply.read().decode(), reply.headers
@@ -209,9 +248,10 @@ class TestListener(HttpCase):
         for path in ("/metrics", "/healthz", "/readyz"):
             self.assertEqual(self.fetch(place, path)[0], 200, path)
         for path in ("/", "/list", "/nodes/a", "/signpost.js", "/nowhere"):
-            status, body, _ = self.fetch(place, path)
-            self.assertEqual(status, 404, path)
-            self.assertIn("--listen", body)
+            for method in ("GET", "OPTIONS"):
+                status, body, _ = self.fetch(place, path, method)
+                self.assertEqual(status, 404, (method, path))
+                self.assertIn("--listen", body)
 
     def test_metrics_of_an_index_that_others_reach_are_there_only(self):
         keys = KeysFile(self.temporary_folder())
@@ -233,15 +273,45 @@ class TestListener(HttpCase):
         _, _, headers = self.fetch(place, "/metrics")
         self.assertIsNone(headers["Access-Control-Allow-Origin"])
 
+    def test_web_page_does_not_read_what_is_on_loopback_beside_another(self):
+        self.start("--ops-listen", "127.0.0.1:0", "--ops-listen", "[::1]:0", "--ops-listen", "0.0.0.0:0")
+        for host, port in self.index.ops_listeners:
+            place = ({"0.0.0.0": "127.0.0.1", "::1": "[::1]"}.get(host, host), port)
+            self.assertEqual(self.fetch(place, "/metrics", Host="rebound.example")[0], 403, host)
+            self.assertEqual(self.fetch(place, "/metrics")[0], 200, host)
+
     def test_it_answers_when_the_index_is_full(self):
         self.start("--ops-listen", "127.0.0.1:0", "--max-connections", "2")
         for _ in range(3):
             self.addCleanup(socket.create_connection(self.index.listeners[0]).close)
         self.index.wait_for_log("ops_listening")
-        metrics = read_metrics(self.index)
-        while not metrics["signpost_limit_hits_total", "connections"]:
-            metrics = read_metrics(self.index)
-        self.assertGreaterEqual(metrics["signpost_http_connections"], 2)
+        metrics = wait_for_metrics(self.index, "signpost_limit_hits_total", "connections")
+        self.assertEqual(metrics["signpost_http_open_connections"], 2)
+
+    def test_it_takes_no_places_of_the_index(self):
+        self.start("--ops-listen", "127.0.0.1:0", "--max-connections", "2")
+        for _ in range(4):
+            held = socket.create_connection(self.index.ops_listeners[0])
+            self.addCleanup(held.close)
+            held.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            self.assertIn(b" 200 ", held.recv(2000))
+        self.assertEqual(self.client.get("/list").status, 200)
+
+    def test_stop_finishes_what_is_asked_there(self):
+        self.start("--ops-listen", "127.0.0.1:0")
+        idle, busy = (socket.create_connection(self.index.ops_listeners[0]) for _ in range(2))
+        self.addCleanup(idle.close)
+        self.addCleanup(busy.close)
+        busy.sendall(b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{")
+        self.client.close()
+        watch = Stopwatch()
+        while read_metrics(self.index)["signpost_http_open_connections"]:
+            self.assertLess(watch.elapsed(), COUNTED_S)  # the others are not waited for
+        self.index.signal(signal.SIGTERM)
+        self.assertEqual(idle.recv(100), b"")
+        busy.sendall(b"}")
+        self.assertIn(b" 404 ", busy.recv(4000))
+        self.assertEqual(self.index.wait(), 0)
 
     def test_its_own_connections_are_few(self):
         self.start("--ops-listen", "127.0.0.1:0")
@@ -253,8 +323,9 @@ class TestListener(HttpCase):
         self.assertEqual(self.fetch(place, "/metrics")[0], 429)
         for connection in held:
             connection.close()
+        watch = Stopwatch()
         while self.fetch(place, "/metrics")[0] != 200:
-            pass
+            self.assertLess(watch.elapsed(), COUNTED_S)
         self.assertEqual(self.fetch(self.index.listeners[0], "/list")[0], 200)
 
     def test_taken_port_ends_what_asked_for_it(self):

@@ -3,6 +3,10 @@
 import re
 import urllib.request
 
+from tests.lib.case import HttpCase
+from tests.lib.index import Stopwatch
+
+COUNTED_S = 30
 SAMPLE = re.compile(r'^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$')
 LABEL = re.compile(r'([a-z_]+)="([^"]*)"(?:,|$)')
 
@@ -50,3 +54,24 @@ def read_metrics(index):
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     with urllib.request.urlopen(f"http://{place}/metrics", timeout=20) as reply:
         return Metrics(reply.read().decode("utf-8"))
+
+
+def wait_for_metrics(index, *wanted):
+    """The metrics, as soon as there is something of that kind; see Metrics."""
+    watch = Stopwatch()
+    while not (metrics := read_metrics(index))[wanted]:
+        if watch.elapsed() > COUNTED_S:
+            raise AssertionError(f"not counted within {COUNTED_S} s: {wanted}")
+    return metrics
+
+
+class MetricsCase(HttpCase):
+    def moves(self, action, **wanted):
+        """What the action adds to these: name or name__label-value, with __ between."""
+        before = read_metrics(self.index)
+        action()
+        after = read_metrics(self.index)
+        for name, by in wanted.items():
+            family, *values = name.split("__")
+            key = ("signpost_" + family, *values)
+            self.assertEqual(after[key] - before[key], by, key)

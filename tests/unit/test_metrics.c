@@ -1,6 +1,8 @@
 /* What is counted: the bounds of buckets, and the text that Prometheus reads. */
 #include "metrics.h"
 
+#include "server_limits.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,6 +58,22 @@ static void test_histogram_of_counts_is_in_whole_numbers(void **state)
     text_clear(&out);
 }
 
+static void test_histogram_of_waits_goes_as_far_as_a_poll(void **state)
+{
+    (void)state;
+    struct histogram histogram = {0};
+    struct text out = {0};
+
+    histogram_add(&histogram, METRICS_WAIT_SECONDS, 25 * 1000000);
+    histogram_add(&histogram, METRICS_WAIT_SECONDS, LIMIT_WAIT_MAX_S * 1000000);
+    metrics_write_histogram(&out, "x_seconds", "", METRICS_WAIT_SECONDS, &histogram);
+    assert_has_line(out.bytes, "x_seconds_bucket{le=\"20\"} 0");
+    assert_has_line(out.bytes, "x_seconds_bucket{le=\"30\"} 1");
+    assert_has_line(out.bytes, "x_seconds_bucket{le=\"60\"} 2");
+    assert_has_line(out.bytes, "x_seconds_sum 80");
+    text_clear(&out);
+}
+
 static void test_metrics_say_what_was_counted_once(void **state)
 {
     (void)state;
@@ -84,6 +102,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_histogram_value_on_a_bound_is_below_it),
         cmocka_unit_test(test_histogram_of_counts_is_in_whole_numbers),
+        cmocka_unit_test(test_histogram_of_waits_goes_as_far_as_a_poll),
         cmocka_unit_test(test_metrics_say_what_was_counted_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
