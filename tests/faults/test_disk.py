@@ -13,6 +13,7 @@ from tests.faults.case import FaultCase, figure, wait_for
 from tests.faults.load import Ledger, Rounds, verify
 from tests.faults.shims import Disk
 from tests.lib.index import Index, run
+from tests.lib.metrics import read_metrics
 
 CLONE_NEWNS = 0x20000
 STALL_S = 2
@@ -82,6 +83,9 @@ class TestFull(SmallDiskCase):
         self.fill()
         taken = self.writes_until_refused(one, two)
         detail = self.waits_for_trouble("full")
+        metrics = read_metrics(self.index)
+        self.assertGreater(metrics["signpost_store_failures_total"], 0)
+        self.assertEqual(metrics["signpost_ready"], 0)
         for _ in range(5):
             for node in (one, two):
                 self.assertEqual(node.heartbeat().status, 200)

@@ -9,6 +9,7 @@ from tests.faults.case import FaultCase, figure, wait_for
 from tests.faults.shims import Disk
 from tests.lib.case import some_id
 from tests.lib.http import url
+from tests.lib.metrics import read_metrics
 
 WRITE_MS = 25  # so that a pass takes between the limits of lists and of heartbeats
 ROUNDS = 10
@@ -75,6 +76,9 @@ class TestOverload(FaultCase):
         self.assertEqual((refused["heartbeat"], refused["health"]), (0, 0), refused)
         figure("every write of the disk takes 25 ms, all the while",
                f"of {ROUNDS} each turned away: {refused}")
+        # Also those that were asked before and between.
+        self.assertGreaterEqual(read_metrics(self.index)["signpost_limit_hits_total", "load"],
+                                sum(refused.values()))
         self.stop_writing()
         wait_for(lambda: self.status("GET", whole) == 200, "lists are served again")
         self.assertEqual(len(self.list()["nodes"]), 2 + WRITERS)

@@ -36,6 +36,11 @@ class TestPromtool(HttpCase):
         self.assertEqual(done.returncode, 0, done)
         self.assertIn("6 rules found", done.stdout)
 
+    def test_alerts_are_told_in_trouble_and_only_then(self):
+        tests = os.path.join(ROOT, "tests", "metrics", "alerts_test.yml")
+        done = promtool("test", "rules", tests)
+        self.assertEqual(done.returncode, 0, done)
+
 
 if __name__ == "__main__":
     unittest.main()
