@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 
 /* For what is no connection of strangers: files, epoll, listeners, dial-backs, operations. */
-#define DESCRIPTORS_ASIDE (64 + LIMIT_CHECK_SOCKETS + LIMIT_OPS_CONNECTIONS)
+#define DESCRIPTORS_ASIDE (64 + LIMIT_CHECK_SOCKETS + LIMIT_OPS_PLACES)
 
 void caps_fit(struct options *options)
 {

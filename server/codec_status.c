@@ -31,9 +31,9 @@ static void write_load(struct text *out, const struct status_reply *status)
     text_puts(out, "{");
     write_count(out, "nodes", status->nodes, status->counts);
     write_count(out, "networks", status->networks, status->counts);
-    write_count(out, "waiting", status->waiting, true);
+    write_count(out, "waiting", status->waiting, status->counts);
     write_count(out, "max_waiting", status->max_waiting, status->max_waiting > 0);
-    write_count(out, "connections", status->connections, true);
+    write_count(out, "connections", status->connections, status->counts);
     write_count(out, "max_connections", status->max_connections, status->max_connections > 0);
     text_puts(out, "\"cpu\":");
     codec_write_seconds(out, status->cpu_share);

@@ -115,8 +115,8 @@ static void line_put_escaped(struct line *line, const char *value)
 
 static bool needs_quotes(const char *value)
 {
-    for (const char *at = value; *at; at++)
-        if (*at <= ' ' || *at == '"' || *at == '\\' || *at == '=' || *at == 0x7f)
+    for (const unsigned char *at = (const unsigned char *)value; *at; at++)
+        if (*at <= ' ' || *at == '"' || *at == '\\' || *at == '=' || *at >= 0x7f)
             return true;
     return !*value;
 }

@@ -19,14 +19,14 @@
         "Registrations that were taken, of nodes that are new or come back.")                      \
     X(REGISTERED_AGAIN, "signpost_registrations_total", "result", "renewed", "")                   \
     X(HEARTBEATS, "signpost_heartbeats_total", "", "",                                             \
-        "Heartbeats that were taken, by /heartbeat.")                                              \
+        "Heartbeats that were taken, by /heartbeat alone.")                                        \
     X(GONE_EXPIRED, "signpost_nodes_gone_total", "reason", "expired",                              \
         "Nodes that are gone: the lease ran out, they left, or their join key went.")              \
     X(GONE_LEFT, "signpost_nodes_gone_total", "reason", "left", "")                                \
     X(GONE_EVICTED, "signpost_nodes_gone_total", "reason", "evicted", "")                          \
     X(MAIL_HANDED, "signpost_messages_total", "fate", "handed",                                    \
         "Messages by what became of them: handed to a waiting reader or queued when they were "    \
-        "sent; later acknowledged, expired, or dropped because their recipient left.")             \
+        "sent; later acknowledged, expired (read or not), or dropped as their recipient left.")    \
     X(MAIL_QUEUED, "signpost_messages_total", "fate", "queued", "")                                \
     X(MAIL_ACKNOWLEDGED, "signpost_messages_total", "fate", "acknowledged", "")                    \
     X(MAIL_EXPIRED, "signpost_messages_total", "fate", "expired", "")                              \
@@ -40,7 +40,11 @@
     X(LIMIT_NODES, "signpost_limit_hits_total", "limit", "nodes", "")                              \
     X(LIMIT_NODES_NETWORK, "signpost_limit_hits_total", "limit", "nodes_per_network", "")          \
     X(LIMIT_NODES_ADDRESS, "signpost_limit_hits_total", "limit", "nodes_per_address", "")          \
+    X(LIMIT_ALL_NETWORKS, "signpost_limit_hits_total", "limit", "networks", "")                    \
+    X(LIMIT_ADDRESS_NETWORKS, "signpost_limit_hits_total", "limit", "networks_per_address", "")    \
     X(LIMIT_WAITERS, "signpost_limit_hits_total", "limit", "waiters", "")                          \
+    X(LIMIT_WAITERS_ADDRESS, "signpost_limit_hits_total", "limit", "waiters_per_address", "")      \
+    X(LIMIT_OPS, "signpost_limit_hits_total", "limit", "ops_connections", "")                      \
     X(LIMIT_CONNECTIONS, "signpost_limit_hits_total", "limit", "connections", "")                  \
     X(LIMIT_CONNECTIONS_ADDRESS, "signpost_limit_hits_total", "limit", "connections_per_address",  \
         "")                                                                                        \
@@ -78,7 +82,7 @@
     X(EXPIRY_LAG, "signpost_expiry_lag_seconds", METRICS_SECONDS,                                  \
         "How long after the end of its lease a node is gone.")                                     \
     X(PARKED_TIME, "signpost_http_parked_seconds", METRICS_WAIT_SECONDS,                           \
-        "How long long polls were parked; no part of the request duration.")                       \
+        "How long requests waited, long polls and checks; no part of the request duration.")       \
     X(STALL_TIME, "signpost_stall_seconds", METRICS_SECONDS,                                       \
         "How long the loop stood still, each time; leases do not pay for it.")
 

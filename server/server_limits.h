@@ -123,9 +123,11 @@
 #define LIMIT_SHED_MAIL_MS 300    /* then messages, */
 #define LIMIT_SHED_LIFE_MS 400    /* and last what keeps a node registered */
 #define LIMIT_SHED_RETRY_S 2
-#define LIMIT_OPS_CONNECTIONS 16 /* for operations, besides all others */
-#define LIMIT_STOP_MS 3000       /* from SIGTERM to the last reply */
-#define LIMIT_SOURCES 131072     /* addresses counted one by one */
+#define LIMIT_OPS_CONNECTIONS                                                                      \
+    16                       /* for operations, besides all others; then the idle ones are cut */
+#define LIMIT_OPS_PLACES 32  /* of those, with the ones that are being cut */
+#define LIMIT_STOP_MS 3000   /* from SIGTERM to the last reply */
+#define LIMIT_SOURCES 131072 /* addresses counted one by one */
 
 /* defaults of options */
 #define LIMIT_DEFAULT_HEADERS_TIMEOUT_S 10 /* from connecting to the end of the headers */

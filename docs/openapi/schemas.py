@@ -269,9 +269,9 @@ SCHEMAS = {
     "Load": reply("what there is at the moment, and how much there may be", {
         "nodes": says("null where there are join keys", or_null(integer(0))),
         "networks": says("null where there are join keys", or_null(integer(0))),
-        "waiting": says("polls that wait", integer(0)),
+        "waiting": says("polls that wait; null where there are join keys", or_null(integer(0))),
         "max_waiting": says("null: no limit", or_null(integer(1))),
-        "connections": integer(0),
+        "connections": says("null where there are join keys", or_null(integer(0))),
         "max_connections": says("null: no limit", or_null(integer(1))),
         "cpu": says("the share of one processor", number(0)),
         "memory": says("bytes", integer(0)),

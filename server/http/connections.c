@@ -67,20 +67,54 @@ struct http_connection *http_connection_of(struct MHD_Connection *mhd)
 /* Where that descriptor stands among those for operations, or NULL. */
 static int *find_ops(struct http_loop *loop, int fd)
 {
-    for (size_t i = 0; i < LIMIT_OPS_CONNECTIONS; i++)
+    for (size_t i = 0; i < LIMIT_OPS_PLACES; i++)
         if (loop->ops[i] == fd + 1)
             return &loop->ops[i];
     return NULL;
 }
 
+static struct http_connection *oldest_ops(const struct phase_list *list)
+{
+    struct http_connection *at = list->first;
+
+    while (at && !at->ops)
+        at = at->next;
+    return at;
+}
+
+/* One that asks for nothing makes room for one that may. */
+static bool cut_idle_ops(struct http_loop *loop)
+{
+    struct http_connection *idle = oldest_ops(&loop->phases[HTTP_IDLE]);
+    struct http_connection *silent = oldest_ops(&loop->phases[HTTP_HEADERS]);
+    struct http_connection *cut = idle;
+
+    if (!idle || (silent && silent->since_ms < idle->since_ms))
+        cut = silent;
+    if (!cut)
+        return false;
+    shutdown(cut->fd, SHUT_RDWR);
+    /* Its place is free when libmicrohttpd looks at it next. */
+    http_connection_enter(cut, HTTP_RUNNING);
+    return true;
+}
+
 bool connections_admit_ops(struct http_loop *loop, int fd)
 {
-    for (size_t i = 0; i < LIMIT_OPS_CONNECTIONS; i++)
-        if (!loop->ops[i]) {
-            loop->ops[i] = fd + 1;
-            return true;
-        }
-    return false;
+    int *place = NULL;
+    size_t taken = 0;
+
+    for (size_t i = 0; i < LIMIT_OPS_PLACES; i++) {
+        taken += loop->ops[i] != 0;
+        if (!place && !loop->ops[i])
+            place = &loop->ops[i];
+    }
+    while (taken >= LIMIT_OPS_CONNECTIONS && cut_idle_ops(loop))
+        taken--;
+    if (!place)
+        return false;
+    *place = fd + 1;
+    return true;
 }
 
 /* Its number will be another connection's. */

@@ -134,6 +134,8 @@ static enum MHD_Result begin(
     int limited = check_rate(request, &fault);
     if (checks_size(request, limited ? &misleading : &fault)) {
         if (!limited)
+            metrics_problem(fault.error);
+        if (!limited)
             request->sent_bytes = by_hand_answer(request->mhd, &fault, request->id);
         request->status = limited ? 0 : error_http_status(fault.error);
         request->by_hand = !limited;

@@ -93,33 +93,33 @@ static int open_socket(const struct address *address, uint16_t port, int *ret_fd
     return 0;
 }
 
-/* What to do about it. */
+/* What to do about it; where there is something, an option follows. */
 static const char *advice(int error)
 {
     switch (error) {
-    case EADDRINUSE: return "; another program has the port, give another with --listen";
+    case EADDRINUSE: return "; another program has the port, give another with ";
     case EADDRNOTAVAIL:
-        return "; this machine has no such address, give one of its own, or 0.0.0.0 for all, with "
-               "--listen";
-    case EACCES: return "; a port below 1024 is for root, give another with --listen";
-    case EAFNOSUPPORT: return "; this machine has no IPv6, give an IPv4 address with --listen";
+        return "; this machine has no such address, give one of its own, or 0.0.0.0 for all, with ";
+    case EACCES: return "; a port below 1024 is for root, give another with ";
+    case EAFNOSUPPORT: return "; this machine has no IPv6, give an IPv4 address with ";
     default: return "";
     }
 }
 
-static int fault_listen(
-    struct fault *ret_fault, const struct address *address, uint16_t port, int error)
+static int fault_listen(struct fault *ret_fault, const struct address *address, uint16_t port,
+    int error, const char *option)
 {
+    const char *what = advice(error);
     char text[ADDRESS_TEXT_SIZE];
     bool brackets = address->family == 6;
 
-    return fault_set(ret_fault, ERROR_BAD_REQUEST, "cannot listen on %s%s%s:%u: %s%s",
+    return fault_set(ret_fault, ERROR_BAD_REQUEST, "cannot listen on %s%s%s:%u: %s%s%s",
         brackets ? "[" : "", address_format(address, text), brackets ? "]" : "", (unsigned)port,
-        strerror(error), advice(error));
+        strerror(error), what, what[0] ? option : "");
 }
 
 int listeners_add(struct listeners *listeners, const struct address *address, uint16_t port,
-    int tag, uint16_t *ret_port, struct fault *ret_fault)
+    int tag, const char *option, uint16_t *ret_port, struct fault *ret_fault)
 {
     struct sockaddr_storage name;
     socklen_t name_size = sizeof name;
@@ -127,7 +127,7 @@ int listeners_add(struct listeners *listeners, const struct address *address, ui
     int error = open_socket(address, port, &fd);
 
     if (error)
-        return fault_listen(ret_fault, address, port, error);
+        return fault_listen(ret_fault, address, port, error, option);
     struct listener *listener = calloc(1, sizeof *listener);
     if (!listener) {
         close(fd);

@@ -20,10 +20,10 @@ typedef void (*listeners_accepted)(
 struct listeners *listeners_new(
     uv_loop_t *uv, listeners_accepted accepted, void (*done)(void *user), void *user);
 
-/* `ret_port` is the one taken where `port` is 0. ERROR_BAD_REQUEST with a sentence where the
- * address cannot be listened on. */
+/* `ret_port` is the one taken where `port` is 0. ERROR_BAD_REQUEST where the address cannot be
+ * listened on, with a sentence that names the `option` that gave it. */
 int listeners_add(struct listeners *listeners, const struct address *address, uint16_t port,
-    int tag, uint16_t *ret_port, struct fault *ret_fault);
+    int tag, const char *option, uint16_t *ret_port, struct fault *ret_fault);
 
 /* Where descriptors or memory run out, a listener pauses until it is told to go on. */
 bool listeners_pause(const struct listeners *listeners);

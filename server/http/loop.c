@@ -22,6 +22,7 @@
 #define PUMP_AGAIN_MS 1000 /* the longest sleep while a connection has a deadline */
 #define TURNED_AWAY_RETRY_S 5
 #define RETRY_JITTER_S 3    /* a Retry-After is longer than needed by less than that */
+#define OPS_TURNS 3         /* to find a place for a connection for operations */
 #define CONNECTION_SLACK 64 /* our own limit must be met before libmicrohttpd's */
 
 /* --- the pump -------------------------------------------------------------------------------- */
@@ -182,11 +183,17 @@ static bool admit(
     return !full && !hasty;
 }
 
-/* Those for operations have a few places of their own. */
+/* Those for operations have a few places of their own, and the idle ones make room. */
 static bool admit_ops(struct http_loop *loop, int fd, const struct address *address)
 {
-    if (connections_admit_ops(loop, fd))
-        return true;
+    /* What came in this turn is known to libmicrohttpd after one pump, and what was cut is gone
+     * after another. */
+    for (int turn = 0; turn < OPS_TURNS; turn++) {
+        if (connections_admit_ops(loop, fd))
+            return true;
+        http_loop_pump(loop);
+    }
+    metrics_add(METRIC_LIMIT_OPS, 1);
     turn_away(loop, fd, address, HTTP_PLAIN, ERROR_TOO_MANY_CONNECTIONS,
         "all connections for operations are in use: close one first");
     return false;
@@ -237,7 +244,8 @@ static void on_ready_to_run(void *user)
 int http_loop_listen(struct http_loop *loop, const struct address *address, uint16_t port,
     enum http_scheme scheme, uint16_t *ret_port, struct fault *ret_fault)
 {
-    return listeners_add(loop->listeners, address, port, (int)scheme, ret_port, ret_fault);
+    const char *option = scheme == HTTP_OPS ? "--ops-listen" : "--listen";
+    return listeners_add(loop->listeners, address, port, (int)scheme, option, ret_port, ret_fault);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */

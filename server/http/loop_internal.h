@@ -21,11 +21,11 @@ struct http_loop {
     struct handshakes *handshakes; /* NULL, where there is no certificate */
     struct phase_list phases[HTTP_PHASES];
     int64_t phase_limits_ms[HTTP_PHASES];
-    size_t connections;             /* without those for operations */
-    size_t ops_connections;         /* of these */
-    int ops[LIMIT_OPS_CONNECTIONS]; /* descriptors of connections for operations, and 1; 0: none */
-    size_t held_bytes;              /* of all connections */
-    size_t cut_for_room;            /* connections, since the last line in the log about it */
+    size_t connections;        /* without those for operations */
+    size_t ops_connections;    /* of these */
+    int ops[LIMIT_OPS_PLACES]; /* descriptors of connections for operations, and 1; 0: none */
+    size_t held_bytes;         /* of all connections */
+    size_t cut_for_room;       /* connections, since the last line in the log about it */
     int64_t next_keeping_ms;
     struct load load;
     uint64_t spread; /* how many were told when to come again */
@@ -43,8 +43,9 @@ static inline int64_t loop_now_ms(const struct http_loop *loop)
 void connections_notify(void *user, struct MHD_Connection *mhd, void **socket_context,
     enum MHD_ConnectionNotificationCode code);
 
-/* Keeps a place for one for operations. libmicrohttpd tells of a connection by its descriptor,
- * later. False: all are taken. */
+/* Keeps a place for one for operations, and where there are many cuts the one that has been idle
+ * for the longest. libmicrohttpd tells of a connection by its descriptor, later. False: all places
+ * are taken. */
 bool connections_admit_ops(struct http_loop *loop, int fd);
 void connections_forget_ops(struct http_loop *loop, int fd); /* none: nothing to do */
 

@@ -64,7 +64,9 @@ static void answer(struct request *request, unsigned status, const char *type, c
     }
     request->status = status;
     add_header(request, REQUEST_ID_HEADER, request->id);
-    request->sent_bytes = strcmp(request->shown_method, MHD_HTTP_METHOD_HEAD) != 0 ? size : 0;
+    bool empty =
+        status == MHD_HTTP_NOT_MODIFIED || !strcmp(request->shown_method, MHD_HTTP_METHOD_HEAD);
+    request->sent_bytes = empty ? 0 : size;
     if (type)
         add_header(request, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     if (!has_header(headers, MHD_HTTP_HEADER_CACHE_CONTROL))

@@ -147,7 +147,9 @@ void request_poll(struct request *request, struct poll_request *poll, poll_done 
     if (poll->wait_s > 0 && !waits_have_room(door->waits, request->source)) {
         poll->wait_s = 0;
         request->retry_after_s = 1;
-        metrics_add(METRIC_LIMIT_WAITERS, 1);
+        metrics_add(waits_have_room(door->waits, NULL) ? METRIC_LIMIT_WAITERS_ADDRESS
+                                                       : METRIC_LIMIT_WAITERS,
+            1);
     }
     request->poll = index_poll(door->config.index, &request->caller, poll, done, request);
     if (request->poll && poll->wait_s > 0)

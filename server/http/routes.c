@@ -7,6 +7,7 @@
 #include "http/meter.h"
 #include "http/query.h"
 #include "http/status.h"
+#include "metrics.h"
 #include "server_limits.h"
 
 #include <stdio.h>
@@ -257,6 +258,7 @@ static void heartbeat_taken(const struct fault *fault, const struct heartbeat *r
         request_fail(request, fault);
         return;
     }
+    metrics_add(METRIC_HEARTBEATS, 1);
     codec_write_heartbeat(&body, result, &request->caller.address, request->port);
     request_reply_json(request, &body);
 }
@@ -454,7 +456,7 @@ const char *route_describe(size_t number, char *ret_path, size_t size)
         snprintf(ret_path, size, "none");
         return "none";
     }
-    const char *path = number < ROUTES ? routes[number].path : "/signpost.js";
+    const char *path = number < ROUTES ? routes[number].path : "(page)";
     bool has_name = path[1] && path[strlen(path) - 1] == '/';
     snprintf(ret_path, size, "%s%s", path, has_name ? "{id}" : "");
     return number < ROUTES ? routes[number].method : page_route.method;

@@ -3,6 +3,7 @@
 #include "http/accept.h"
 #include "http/query.h"
 #include "http/status_html.h"
+#include "metrics.h"
 #include "server_limits.h"
 
 static bool gather_row(const struct node_view *node, void *user)
@@ -67,6 +68,8 @@ static void reply_html(
     unsigned status = fault ? error_http_status(fault->error) : MHD_HTTP_OK;
     struct text body = {0};
 
+    if (fault)
+        metrics_problem(fault->error);
     read_status(request, &html.status);
     status_html_write(&body, page, &html);
     if (status != MHD_HTTP_UNAUTHORIZED)

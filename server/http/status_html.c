@@ -180,12 +180,14 @@ static void write_networks(struct text *out, const struct status_html *html)
 
 static void write_waiting(struct text *out, const struct status_html *html)
 {
-    write_of(out, html->status.waiting, html->status.max_waiting);
+    if (html->status.counts)
+        write_of(out, html->status.waiting, html->status.max_waiting);
 }
 
 static void write_connections(struct text *out, const struct status_html *html)
 {
-    write_of(out, html->status.connections, html->status.max_connections);
+    if (html->status.counts)
+        write_of(out, html->status.connections, html->status.max_connections);
 }
 
 static void write_uptime(struct text *out, const struct status_html *html)

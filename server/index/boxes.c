@@ -115,7 +115,7 @@ static void mail_fire(struct index *index, struct timer *timer)
         mail_free(index, mail);
         return;
     }
-    metrics_add(METRIC_MAIL_EXPIRED, 1);
+    metrics_add(METRIC_MAIL_EXPIRED, !mail_is_from_index(mail));
     if (!mail->given)
         tell_sender(index, mail, false);
     mail_spend(index, mail);
@@ -226,7 +226,7 @@ void box_close(struct index *index, struct box *box)
 {
     while (!link_empty(&box->mails)) {
         struct mail *mail = container_of(box->mails.next, struct mail, link);
-        metrics_add(METRIC_MAIL_GONE, 1);
+        metrics_add(METRIC_MAIL_GONE, !mail_is_from_index(mail));
         tell_sender(index, mail, true);
         mail_spend(index, mail);
     }
@@ -240,7 +240,7 @@ void box_ack(struct index *index, struct box *box, uint64_t seq)
         struct mail *mail = container_of(box->mails.next, struct mail, link);
         if (mail->seq > seq)
             break;
-        metrics_add(METRIC_MAIL_ACKNOWLEDGED, 1);
+        metrics_add(METRIC_MAIL_ACKNOWLEDGED, !mail_is_from_index(mail));
         mail_spend(index, mail);
     }
     box->acked = seq;

@@ -106,6 +106,7 @@ static int check_network_room(
     size_t networks = 0;
 
     if (index->networks.count >= LIMIT_NETWORKS) {
+        metrics_add(METRIC_LIMIT_ALL_NETWORKS, 1);
         fault_set(ret_fault, ERROR_INDEX_FULL, "the index has all the networks it takes");
         return fault_later(ret_fault, LIMIT_TOMBSTONE_S * 1000LL);
     }
@@ -117,6 +118,7 @@ static int check_network_room(
     }
     if (networks < LIMIT_NETWORKS_PER_ADDRESS)
         return 0;
+    metrics_add(METRIC_LIMIT_ADDRESS_NETWORKS, 1);
     fault_set(ret_fault, ERROR_TOO_MANY_NODES,
         "nodes of your address made %zu networks within an hour: use one that is there", networks);
     return fault_later(ret_fault, LIMIT_TOMBSTONE_S * 1000LL);
@@ -268,7 +270,6 @@ static void heartbeat_unchanged(
     struct pending_heartbeat *pending;
 
     lease_renew(index, lease);
-    metrics_add(METRIC_HEARTBEATS, 1);
     if (!index->store->open_batch) {
         done(NULL, &result, user);
         return;
@@ -315,7 +316,6 @@ void index_heartbeat(struct index *index, const struct caller *caller,
     change = change_new(index, request->meta, request->reach, &fault);
     if (!change)
         goto refused;
-    metrics_add(METRIC_HEARTBEATS, 1);
     change_observe(change, lease, &caller->address);
     if (request->has_endpoints && change_announce(change, request->endpoints,
                                       request->endpoint_count, &caller->address, &fault))

@@ -42,6 +42,9 @@ class TestCounts(MetricsCase):
                    registrations_total__renewed=1, nodes=0)
         self.moves(node.heartbeat, heartbeats_total=1)
         self.moves(lambda: node.heartbeat(meta={"a": 1}), heartbeats_total=1)
+        self.moves(lambda: node.heartbeat(endpoints=["udp://224.0.0.1:1"]), heartbeats_total=0,
+                   problems_total__bad_endpoint=1)
+        self.moves(node.events, heartbeats_total=0)
         self.moves(node.delete, nodes_gone_total__left=1, nodes=-1)
 
     def test_lease_that_ends_is_counted_with_its_lag(self):
@@ -85,6 +88,22 @@ class TestCounts(MetricsCase):
         metrics = read_metrics(self.index)
         self.assertEqual(metrics["signpost_messages_total", "expired"], 1)
         self.assertEqual(metrics["signpost_messages_undeliverable_total"], 1)
+        # What the index itself says is none of the messages.
+        self.moves(lambda: other.read(after=other.read()["next"]), messages_total__acknowledged=0)
+
+    def test_problems_that_no_route_answers_are_counted(self):
+        self.moves(lambda: self.connect().get("/list", headers={"X-A": "a" * 4000}, check=False),
+                   problems_total__headers_too_large=1)
+        self.moves(lambda: self.client.get("/?network=@", headers={"Accept": "text/html"},
+                                           check=False), problems_total__bad_id=1)
+
+    def test_reply_without_a_body_has_no_bytes(self):
+        tag = self.client.get("/openapi.json").headers["ETag"]
+        before = read_metrics(self.index)["signpost_http_response_body_bytes_total"]
+        reply = self.client.get("/openapi.json", headers={"If-None-Match": tag})
+        self.assertEqual(reply.status, 304)
+        after = read_metrics(self.index)["signpost_http_response_body_bytes_total"]
+        self.assertLess(after - before, 100000)
 
     def test_limits_and_problems_are_counted(self):
         node, other = self.node(), self.node()
@@ -313,13 +332,31 @@ class TestListener(HttpCase):
         self.assertIn(b" 404 ", busy.recv(4000))
         self.assertEqual(self.index.wait(), 0)
 
-    def test_its_own_connections_are_few(self):
+    def test_idle_connections_make_room_for_one_that_asks(self):
         self.start("--ops-listen", "127.0.0.1:0")
         place, = self.index.ops_listeners
         held = [socket.create_connection(place) for _ in range(16)]
         for connection in held:
+            self.addCleanup(connection.close)
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             self.assertIn(b" 200 ", connection.recv(2000))
+        self.assertEqual(self.fetch(place, "/metrics")[0], 200)
+        self.assertEqual(held[0].recv(100), b"")
+        held[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.assertIn(b" 200 ", held[-1].recv(2000))
+        for _ in range(100):
+            self.addCleanup(socket.create_connection(place).close)
+        self.assertEqual(self.fetch(place, "/healthz")[0], 200)
+
+    def test_its_own_connections_are_few(self):
+        self.start("--ops-listen", "127.0.0.1:0")
+        place, = self.index.ops_listeners
+        held = []
+        for _ in range(32):
+            held.append(socket.create_connection(place))
+            held[-1].sendall(
+                b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n")
+            self.settle()  # one that is known to be busy is not cut
         self.assertEqual(self.fetch(place, "/metrics")[0], 429)
         for connection in held:
             connection.close()
@@ -335,6 +372,12 @@ class TestListener(HttpCase):
                        "--ops-listen", f"127.0.0.1:{port}")
         self.assertEqual(done.returncode, 1)
         self.assertIn(f"127.0.0.1:{port}", done.stderr.splitlines()[-1])
+        self.assertIn("give another with --ops-listen", done.stderr)
+
+    def test_credential_is_of_no_account_there(self):
+        self.start("--ops-listen", "127.0.0.1:0")
+        place, = self.index.ops_listeners
+        self.assertEqual(self.fetch(place, "/metrics", Authorization="Bearer x")[0], 200)
 
     def test_default_is_where_an_index_is_open_and_may_be_taken(self):
         with Index("--open") as first:

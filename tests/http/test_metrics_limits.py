@@ -49,15 +49,23 @@ class TestConnections(MetricsCase):
         self.moves(one_more, limit_hits_total__connections_per_address=1, http_connections_total=0)
 
     def test_polls_that_may_wait(self):
-        self.start(*OPS, "--max-waiters", "1")
+        for option, limit in (("--max-waiters", "waiters"),
+                              ("--max-waiters-per-address", "waiters_per_address")):
+            with self.subTest(limit=limit):
+                self.polls_meet(option, limit)
+
+    def polls_meet(self, option, limit):
+        self.start(*OPS, option, "1")
         since = self.list()["cursor"]
         self.park_list(since)
 
         def one_more():
             reply = self.client.get(url("/list", network=self.network, since=since, wait=50))
             self.assertEqual(reply.status, 200)
-        self.moves(one_more, limit_hits_total__waiters=1, parked_polls=0)
-        self.assertEqual(read_metrics(self.index)["signpost_parked_polls_max"], 1)
+        self.moves(one_more, **{f"limit_hits_total__{limit}": 1, "limit_hits_total": 1,
+                                "parked_polls": 0})
+        if option == "--max-waiters":
+            self.assertEqual(read_metrics(self.index)["signpost_parked_polls_max"], 1)
 
 
 class TestKeys(MetricsCase):
