@@ -133,10 +133,10 @@ static enum MHD_Result begin(
     int misled = find_caller(request, &misleading);
     int limited = check_rate(request, &fault);
     if (checks_size(request, limited ? &misleading : &fault)) {
-        if (!limited)
+        if (!limited) {
             metrics_problem(fault.error);
-        if (!limited)
             request->sent_bytes = by_hand_answer(request->mhd, &fault, request->id);
+        }
         request->status = limited ? 0 : error_http_status(fault.error);
         request->by_hand = !limited;
         return MHD_NO;

@@ -78,7 +78,8 @@ static void write_gauges(struct request *request, struct text *out)
     write_gauge(out, "signpost_mailbox_messages",
         "Messages in mailboxes, and those remembered for retries.",
         (double)index_message_count(index));
-    write_gauge(out, "signpost_parked_polls", "Long polls and checks that wait.", (double)now.waiting);
+    write_gauge(
+        out, "signpost_parked_polls", "Long polls and checks that wait.", (double)now.waiting);
     write_gauge(out, "signpost_parked_polls_max", "The most that may wait; 0: no limit.",
         (double)now.max_waiting);
     write_gauge(out, "signpost_http_open_connections",
