@@ -44,7 +44,8 @@ static int refuse_memory(struct fault *ret_fault)
     return fault_set(ret_fault, ERROR_NO_MEMORY, "the index is out of memory; try again later");
 }
 
-/* jansson's error does not always tell a body that is wrong from memory that was out. */
+/* jansson does not tell all: where the text of a string or number cannot grow it leaves characters
+ * out, and goes on. */
 static bool allocation_failed;
 static json_malloc_t allocate_as_before;
 
@@ -62,8 +63,6 @@ static int refuse_syntax(const json_error_t *syntax, struct fault *ret_fault)
     char message[JSON_ERROR_TEXT_LENGTH];
     size_t length = strlen(syntax->text);
 
-    if (allocation_failed)
-        return refuse_memory(ret_fault);
     if (json_error_code(syntax) == json_error_null_character)
         return fault_set(ret_fault, ERROR_BAD_JSON,
             "line %d, column %d: a NUL character (\\u0000) is not taken", syntax->line,
@@ -97,6 +96,10 @@ int codec_parse(const char *body, size_t size, struct json **ret_json, struct fa
     json_t *root = json_loadb(
         body, size, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY, &syntax);
     json_set_alloc_funcs(allocate_as_before, release);
+    if (allocation_failed) {
+        json_decref(root);
+        return refuse_memory(ret_fault);
+    }
     if (!root)
         return refuse_syntax(&syntax, ret_fault);
     if (!json_is_object(root)) {

@@ -165,13 +165,16 @@ static void test_codec_read_damaged_is_answered(void **state)
 
 /* --- jansson's allocations fail, one after the other ----------------------------------------- */
 
-static size_t allocations_left;
+static size_t allocations_before, allocations_that_fail;
 
 static void *allocate_some(size_t size)
 {
-    if (allocations_left == 0)
+    if (allocations_before > 0)
+        allocations_before--;
+    else if (allocations_that_fail > 0) {
+        allocations_that_fail--;
         return NULL;
-    allocations_left--;
+    }
     return malloc(size);
 }
 
@@ -182,19 +185,19 @@ static int use_all_memory(void **state)
     return 0;
 }
 
-/* jansson takes some of these failures for a string that it cannot read; the answer is the right
- * one, and nothing is left behind. */
-static void test_codec_parse_out_of_memory_is_refused(void **state)
+/* jansson takes some of these failures for a string that it cannot read, and leaves characters out
+ * of others; the answer is the right one, and nothing is left behind. */
+static void assert_refused_at_each(size_t failing)
 {
     size_t failures = 0;
     int error;
 
-    (void)state;
     json_set_alloc_funcs(allocate_some, free);
     do {
         struct json *json = NULL;
         struct fault fault = {0};
-        allocations_left = failures;
+        allocations_before = failures;
+        allocations_that_fail = failing;
         error = codec_parse(codec_fixture_register, strlen(codec_fixture_register), &json, &fault);
         if (error) {
             assert_null(json);
@@ -203,8 +206,21 @@ static void test_codec_parse_out_of_memory_is_refused(void **state)
             failures++;
         }
         codec_free(json);
+        assert_true(error || allocations_that_fail == failing); /* none failed unseen */
     } while (error && failures < 1000);
     assert_in_range(failures, 20, 999);
+}
+
+static void test_codec_parse_out_of_memory_is_refused(void **state)
+{
+    (void)state;
+    assert_refused_at_each(SIZE_MAX);
+}
+
+static void test_codec_parse_one_allocation_that_fails_is_refused(void **state)
+{
+    (void)state;
+    assert_refused_at_each(1);
 }
 
 int main(void)
@@ -217,6 +233,8 @@ int main(void)
         cmocka_unit_test(test_codec_read_truncated_is_bad_json),
         cmocka_unit_test(test_codec_read_damaged_is_answered),
         cmocka_unit_test_teardown(test_codec_parse_out_of_memory_is_refused, use_all_memory),
+        cmocka_unit_test_teardown(
+            test_codec_parse_one_allocation_that_fails_is_refused, use_all_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
