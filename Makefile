@@ -60,7 +60,7 @@ TEST_PROGRAMS = $(TEST_SOURCES:%.c=$(BUILD)/%)
 CLIENT_TEST_PROGRAMS = $(CLIENT_TEST_SOURCES:%.c=$(BUILD)/%)
 BENCH_PROGRAMS = $(BENCH_SOURCES:%.c=$(BUILD)/%)
 CLIENT_BENCH_PROGRAMS = $(CLIENT_BENCH_SOURCES:%.c=$(BUILD)/%)
-BENCHES = $(wildcard tests/bench/*.py)
+BENCHES = $(filter-out %/__init__.py,$(wildcard tests/bench/*.py))
 PRELOADS = $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/faults/*.c))
 
 # --- how it is compiled -------------------------------------------------------------------------
