@@ -3,13 +3,13 @@
 
 `bare` is libmicrohttpd in the same loop, pool and pump with a constant reply: what the index adds to
 it is its own doing. `redis` is SET with an expiry of one of as many keys, in memory alone and with a
-file that is synced once a second. `opentracker` takes an announcement by HTTP that asks for no peers;
-it closes the connection after each, so it stands next to the index with a connection for each.
+file that is synced once a second. `opentracker` takes an announcement that asks for no peers, over
+UDP, and by HTTP; there it closes the connection after each, so it stands next to the index with a
+new connection for each heartbeat, whose latency begins when the connection stands.
 
-All take turns over several rounds in one run, over 64 connections without pipelining. The load
-shares the machine with the server, and where the server has less than one core to itself (`cores`)
-the load was the limit: then CPU time, which is the server's alone, is what tells them apart. `new`
-is a connection for each request; its latency begins when it stands.
+All take turns over several rounds in one run, over 64 connections, or datagrams, without pipelining.
+The load shares the machine with the server, and where the server used less than one core (`cores`)
+the load was the limit: then CPU time, which is the server's alone, is what tells them apart.
 """
 
 import contextlib
@@ -18,7 +18,8 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from tests.bench.lib.load import COLUMNS, Requests, compare, http, redis_set, wrk  # noqa: E402
+from tests.bench.lib.load import (  # noqa: E402
+    COLUMNS, Requests, announce, compare, http, redis_set, wrk)
 from tests.bench.lib.report import Bench, in_turn  # noqa: E402
 from tests.bench.lib.rivals import Bare, Opentracker, Redis  # noqa: E402
 from tests.lib.crowd import register, token  # noqa: E402
@@ -49,6 +50,7 @@ def measure(nodes, rounds, seconds):
             "redis, appending": lambda: redis_set(appending, nodes, "1", seconds),
             "index, new": lambda: wrk(index, closing, seconds),
             "bare, new": lambda: wrk(bare, closing, seconds),
+            "opentracker, UDP": lambda: announce(tracker, nodes, seconds),
             "opentracker, new": lambda: wrk(tracker, announcements, seconds),
         })
 

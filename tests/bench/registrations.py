@@ -94,7 +94,7 @@ def come(nodes, rounds, seconds):
 def main():
     bench = Bench("registrations", __doc__)
     bench.option("--nodes", type=int, nargs="+", default=[10, 1000, 100000])
-    bench.option("--seconds", type=int, default=2, help="how long a turn takes")
+    bench.option("--seconds", type=int, default=1, help="how long a turn takes")
     arguments = bench.parse()
     for name, title, measure in (("new", "New nodes", come),
                                  ("renewals", "Nodes that come back", come_back)):

@@ -1,16 +1,22 @@
 """Load for a server, and what came of it."""
 
+import array
 import dataclasses
+import itertools
 import json
 import os
+import socket
 import statistics
+import struct
 import subprocess
 import tempfile
 import time
 
-from tests.bench.lib.report import ratio
+from tests.bench.lib.report import percentile, ratio
 
 CONNECTIONS = 64
+REPLY_S = 20
+UDP_PROTOCOL, UDP_CONNECT, UDP_ANNOUNCE = 0x41727101980, 0, 1  # BEP 15
 
 CYCLE = """
 local requests, at = {}, 0
@@ -120,6 +126,34 @@ def redis_set(redis, keys, value, seconds, connections=CONNECTIONS):
     count, per_s, p50_ms, p99_ms = redis.set(keys, value, connections, seconds)
     cpu_s, took_s = redis.cpu_s() - before, time.monotonic() - start
     return Sample(per_s, p50_ms, p99_ms, 1e6 * cpu_s / count, cpu_s / took_s)
+
+
+def announce(tracker, nodes, seconds, outstanding=CONNECTIONS):
+    """A Sample of announcements over UDP (BEP 15), so many of them under way at a time."""
+    datagrams = [tracker.datagram(number) for number in range(nodes)]
+    took = array.array("d")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.settimeout(REPLY_S)
+        link.connect(("127.0.0.1", tracker.port))
+        link.send(struct.pack("!QII", UDP_PROTOCOL, UDP_CONNECT, 0))
+        connection = link.recv(16)[8:]
+        heads = [connection + struct.pack("!II", UDP_ANNOUNCE, slot) for slot in range(outstanding)]
+        before, start = tracker.cpu_s(), time.monotonic()
+        sent = [start] * outstanding
+        for slot, head in enumerate(heads):
+            link.send(head + datagrams[slot % nodes])
+        for datagram in itertools.cycle(datagrams):
+            action, slot = struct.unpack_from("!II", link.recv(1024))
+            assert action == UDP_ANNOUNCE, "the tracker refuses"
+            now = time.monotonic()
+            took.append(now - sent[slot])
+            if now - start > seconds:
+                break
+            sent[slot] = now
+            link.send(heads[slot] + datagram)
+        cpu_s = tracker.cpu_s() - before
+    return Sample(len(took) / (now - start), 1000 * percentile(took, 0.5),
+                  1000 * percentile(took, 0.99), 1e6 * cpu_s / len(took), cpu_s / (now - start))
 
 
 COLUMNS = {

@@ -1,12 +1,13 @@
 """What the index is measured against: each is a real program on a free port of loopback, with a
 folder of its own that is removed with it. `Redis` and `Opentracker` are those of Debian."""
 
+import contextlib
 import csv
 import hashlib
 import io
 import os
-import shutil
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -24,31 +25,21 @@ class Rival:
     """Runs from `with` to its end. A subclass says which command, and when it is ready."""
 
     def __enter__(self):
-        self.folder = tempfile.mkdtemp(prefix="signpost-bench-")
-        try:
+        with contextlib.ExitStack() as ending:
+            self.folder = ending.enter_context(
+                tempfile.TemporaryDirectory(prefix="signpost-bench-"))
             self.port = free_port()
             self.prepare()
-            self.process = subprocess.Popen(
+            self.process = ending.enter_context(subprocess.Popen(
                 self.command(), cwd=self.folder, stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-            try:
-                self.await_ready()
-            except BaseException:
-                self.end_process()
-                raise
-        except BaseException:
-            shutil.rmtree(self.folder)
-            raise
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True))
+            ending.callback(self.process.terminate)
+            self.await_ready()
+            self._ending = ending.pop_all()
         return self
 
     def __exit__(self, *_):
-        self.end_process()
-        shutil.rmtree(self.folder)
-
-    def end_process(self):
-        self.process.terminate()
-        self.process.wait()
-        self.process.stdout.close()
+        self._ending.close()
 
     def prepare(self):
         """What the folder has to have in it before the start."""
@@ -107,9 +98,9 @@ class Redis(Rival):
         self.rate = 50_000  # a second, as in the turn before; a guess for the first
 
     def command(self):
-        return ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-                "--appendonly", "yes" if self.appending else "no", "--appendfsync", "everysec",
-                "--auto-aof-rewrite-percentage", "0"]
+        return ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--logfile", "log",
+                "--save", "", "--appendonly", "yes" if self.appending else "no",
+                "--appendfsync", "everysec", "--auto-aof-rewrite-percentage", "0"]
 
     def answers(self):
         return self.ask(b"PING\r\n") == b"+PONG\r\n"
@@ -141,8 +132,8 @@ class Redis(Rival):
 
 
 class Opentracker(Rival):
-    """It takes announcements of the torrents that stand in a file; `torrents` are the first so many.
-    It closes the connection after each reply, without having said so."""
+    """It takes announcements of the torrents that stand in a file, by HTTP and by UDP at the same
+    port. By HTTP it closes the connection after each reply, without having said so."""
 
     closes = True
 
@@ -164,9 +155,19 @@ class Opentracker(Rival):
         reply = self.ask(self.announcement(0))
         return b"8:interval" in reply and b"5:peers" in reply and b"failure reason" not in reply
 
+    def peer(self, number):
+        """The torrent, the id and the port that a node announces."""
+        return (self.torrents[number // WHOLE_SWARM], f"-SP0001-{number:012d}",
+                1 + number % WHOLE_SWARM)
+
     def announcement(self, number):
-        """That of one node which wants to hear of no peers: the least that a tracker can answer."""
-        torrent = urllib.parse.quote(self.torrents[number // WHOLE_SWARM])
-        return (f"GET /announce?info_hash={torrent}&peer_id=-SP0001-{number:012d}"
-                f"&port={1 + number % WHOLE_SWARM}&uploaded=0&downloaded=0&left=0&compact=1&numwant=0"
-                " HTTP/1.1\r\nHost: localhost\r\n\r\n").encode()
+        """That of a node which wants to hear of no peers: the least that a tracker can answer."""
+        torrent, peer, port = self.peer(number)
+        return (f"GET /announce?info_hash={urllib.parse.quote(torrent)}&peer_id={peer}&port={port}"
+                "&uploaded=0&downloaded=0&left=0&compact=1&numwant=0 HTTP/1.1\r\n"
+                "Host: localhost\r\n\r\n").encode()
+
+    def datagram(self, number):
+        """The same over UDP (BEP 15), without its first 16 bytes."""
+        torrent, peer, port = self.peer(number)
+        return struct.pack("!20s20sQQQIIIiH", torrent, peer.encode(), 0, 0, 0, 0, 0, 0, 0, port)
