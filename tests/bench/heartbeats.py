@@ -1,15 +1,16 @@
 #!/usr/bin/python3
 """How many heartbeats a second, and what one costs, next to others that keep who is there.
 
-`bare` is libmicrohttpd in the same loop, pool and pump with a constant reply: what the index adds to
-it is its own doing. `redis` is SET with an expiry of one of as many keys, in memory alone and with a
-file that is synced once a second. `opentracker` takes an announcement that asks for no peers, over
-UDP, and by HTTP; there it closes the connection after each, so it stands next to the index with a
-new connection for each heartbeat, whose latency begins when the connection stands.
+`bare` is libmicrohttpd in the same loop, pool and pump with a constant reply: what the index adds
+to it is its own doing. `redis` is SET with an expiry of one of as many keys, in memory alone and
+with a file that is synced once a second. `opentracker` takes an announcement that asks for no
+peers, over UDP, and by HTTP; there it closes the connection after each, so it stands next to the
+index with a new connection for each heartbeat, whose latency begins when the connection stands.
 
-All take turns over several rounds in one run, over 64 connections, or datagrams, without pipelining.
-The load shares the machine with the server, and where the server used less than one core (`cores`)
-the load was the limit: then CPU time, which is the server's alone, is what tells them apart.
+All take turns over several rounds in one run, over 64 connections, or datagrams, without
+pipelining. The load shares the machine with the server, and where the server used less than one
+core (`cores`) the load was the limit: then CPU time, which is the server's alone, is what tells
+them apart.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """How many lists a second, what one costs, and how that grows with the nodes that are here.
 
-- `whole`: everything, in pages of 1,000 nodes, the most there are; a second, CPU and bytes are those
-  of the walk through all of them.
+- `whole`: everything, in pages of 1,000 nodes, the most there are; a second, CPU and bytes are
+  those of the walk through all of them.
 - `page`: 100 nodes, another hundred each time.
 - `delta`: what changed since a cursor, which is 10 nodes.
 - `unchanged`: the list to one who has it, which is 304 and no body.
@@ -109,8 +109,9 @@ def growth(bench, rows):
     rows = [row for row in rows if row["nodes"] >= WHOLE_LIMIT]
     if len({row["nodes"] for row in rows}) < 2:
         return
-    table = bench.table("growth", f"Growth from {WHOLE_LIMIT:,} nodes on, as an exponent: 0 stays, 1 "
-                        "grows in step", what="list", cpu="CPU", bytes="bytes")
+    table = bench.table(
+        "growth", f"Growth from {WHOLE_LIMIT:,} nodes on, as an exponent: 0 stays, 1 grows in step",
+        what="list", cpu="CPU", bytes="bytes")
     for what in dict.fromkeys(row["what"] for row in rows):
         of_kind = [row for row in rows if row["what"] == what]
         sizes = [row["nodes"] for row in of_kind]

@@ -6,9 +6,9 @@ libmicrohttpd in the same loop with a constant reply, and `redis`, which sets as
 expiry: in memory alone, and with a file that is synced once a second. As the index does by default,
 the latter keeps what it answered when it is killed, and may lose the last moment with the power.
 
-All take turns over several rounds in one run, over 64 connections without pipelining. New nodes come
-to an index that has `nodes` already, the same number each round; those that come back are all of
-`nodes`, in turn, and say what they said before.
+All take turns over several rounds in one run, over 64 connections without pipelining. New nodes
+come to an index that has `nodes` already, the same number each round; those that come back are all
+of `nodes`, in turn, and say what they said before.
 """
 
 import contextlib

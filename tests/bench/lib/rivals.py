@@ -90,8 +90,9 @@ class Bare(Rival):
 
 
 class Redis(Rival):
-    """`appending`: each write goes to a file that is synced once a second, which is what the index
-    promises too; else it keeps everything in memory alone."""
+    """`appending`: each write goes to a file that is synced once a second. So it promises what the
+    index does by default: what was answered outlives a kill, and nearly all of it a power cut. Else
+    it keeps everything in memory alone."""
 
     def __init__(self, appending=False):
         self.appending = appending
@@ -113,8 +114,8 @@ class Redis(Rival):
         self.benchmark(4 * keys, "-P", "50", *self._set(keys, value))
 
     def set(self, keys, value, connections, seconds):
-        """`SET key value EX 7200` for about so long, of random ones of so many keys. Gives requests,
-        a second, and the latencies of half and of 99 % in ms."""
+        """`SET key value EX 7200` for about so long, of random ones of so many keys. Gives how
+        many, how many a second, and the latencies of half and of 99 % in ms."""
         count = int(self.rate * seconds)
         row = self.benchmark(count, "-c", str(connections), *self._set(keys, value))
         self.rate = float(row["rps"])
