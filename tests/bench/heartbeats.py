@@ -59,7 +59,7 @@ def measure(nodes, rounds, seconds):
 def main():
     bench = Bench("heartbeats", __doc__)
     bench.option("--nodes", type=int, nargs="+", default=[10, 1000, 100000])
-    bench.option("--seconds", type=int, default=2, help="how long a turn takes")
+    bench.option("--seconds", type=int, default=1, help="how long a turn takes")
     arguments = bench.parse()
     table = bench.table("heartbeats", "Heartbeats", nodes="nodes", **COLUMNS)
     for nodes in arguments.nodes:
