@@ -64,9 +64,11 @@ void await_none(const size_t *missing)
     uv_timer_stop(&patience);
 }
 
+/* Timers are run before the loop sleeps: it has to be told that there is nothing to sleep for. */
 static void on_rested(uv_timer_t *timer)
 {
     *(size_t *)timer->data = 0;
+    uv_stop(loop);
 }
 
 void rest(uint64_t time_ms)

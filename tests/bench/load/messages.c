@@ -36,7 +36,8 @@ static void on_message(struct link *link, const char *body)
 static void on_reply(struct link *link, const char *body)
 {
     (void)link;
-    (void)body;
+    if (!missing)
+        fail("a reply that nobody asked for: %s", body);
     missing--;
 }
 
