@@ -40,29 +40,36 @@ static void beat_socket(size_t number)
     link_text(&links[number], heartbeat);
 }
 
-/* Each of `count` once in an interval, evenly spread: what the server takes for that. It goes on
- * for one interval before the measured time begins. */
-static void beat_evenly(char **words, void (*beat)(size_t number))
+/* By turns, one in each gap, for so long; how many there were. */
+static size_t beat_for(double time_us, size_t count, double gap_us, void (*beat)(size_t number))
 {
-    pid_t server = (pid_t)number_of(words[1]);
-    size_t count = number_of(words[2]), seconds = number_of(words[4]), beats = 0, before = 0;
-    double interval_us = (double)number_of(words[3]) * 1e6, gap_us = interval_us / (double)count;
-    double start = now_us(), begin = 0, cpu = 0, end = interval_us + (double)seconds * 1e6;
+    double start = now_us(), now;
+    size_t beats = 0;
 
-    for (double now = 0; now < end; now = now_us() - start) {
-        if (!begin && now >= interval_us) {
-            begin = now;
-            before = beats;
-            cpu = cpu_us(server);
-        }
+    while ((now = now_us() - start) < time_us) {
         for (; (double)beats * gap_us <= now; beats++)
             beat(beats % count);
         double wait_us = (double)beats * gap_us - now;
         rest(wait_us > 1000 ? (uint64_t)(wait_us / 1000) : 1);
     }
+    return beats;
+}
+
+/* Each of `count` once in an interval, evenly spread: what the server takes for that. It goes on
+ * for one interval before the measured time begins. */
+static void beat_evenly(char **words, void (*beat)(size_t number))
+{
+    pid_t server = (pid_t)number_of(words[1]);
+    size_t count = number_of(words[2]), interval_us = number_of(words[3]) * 1000000;
+    size_t seconds = number_of(words[4]);
+    double gap_us = (double)interval_us / (double)count;
+
+    beat_for((double)interval_us, count, gap_us, beat);
+    double cpu = cpu_us(server), start = now_us();
+    size_t beats = beat_for((double)seconds * 1e6, count, gap_us, beat);
     print_number("cpu_us", cpu_us(server) - cpu, false);
-    print_number("took_us", now_us() - start - begin, false);
-    print_number("beats", (double)(beats - before), true);
+    print_number("took_us", now_us() - start, false);
+    print_number("beats", (double)beats, true);
     await_none(&missing);
     await_end_of_input();
 }

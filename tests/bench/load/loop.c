@@ -10,7 +10,7 @@
 
 uv_loop_t *loop;
 static uv_timer_t patience, pause_timer;
-static bool printed;
+static bool rested, printed;
 
 void loop_open(void)
 {
@@ -67,18 +67,17 @@ void await_none(const size_t *missing)
 /* Timers are run before the loop sleeps: it has to be told that there is nothing to sleep for. */
 static void on_rested(uv_timer_t *timer)
 {
-    *(size_t *)timer->data = 0;
+    (void)timer;
+    rested = true;
     uv_stop(loop);
 }
 
 void rest(uint64_t time_ms)
 {
-    size_t missing = 1;
-
+    rested = false;
     uv_update_time(loop);
-    pause_timer.data = &missing;
     uv_timer_start(&pause_timer, on_rested, time_ms, 0);
-    while (missing)
+    while (!rested)
         uv_run(loop, UV_RUN_ONCE);
 }
 

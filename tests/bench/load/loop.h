@@ -15,7 +15,7 @@ extern uv_loop_t *loop;
 
 void loop_open(void);
 
-_Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void *allocate(size_t count, size_t size); /* zeroed; never NULL */
 
 /* The decimal number of a whole word. */
