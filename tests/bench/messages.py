@@ -4,8 +4,9 @@
 An offer of a data channel is posted over a kept connection; the time ends when its reader has the
 whole reply. `peerjs` relays the same offer between two of as many open WebSockets, and keeps
 nothing: it writes no message down. `trip` is a bare round trip of the same request to libmicrohttpd
-in the index's own loop, `two trips` are two of them one after the other. Before each sample every
-server rests for 2 ms. The reader acknowledges and waits anew outside of the measured time.
+in the index's own loop, where nobody waits; `two trips` are two of them one after the other, of
+which only the first wakes a server: before each sample all have rested for 2 ms. The reader
+acknowledges and waits anew outside of the measured time.
 """
 
 import contextlib
