@@ -1,0 +1,72 @@
+"""Programs that run under callgrind, or without it, with time and chance standing still (still.c)."""
+
+import os
+import re
+import socket
+import struct
+import tempfile
+
+from tests.lib.index import ROOT
+
+BUILD = os.path.join(ROOT, "build", "tests", "instructions")
+ORDER = struct.Struct("=Qq")
+PASS, COUNT, DUMP = range(3)
+ANSWER_S = 60
+TOTALS = re.compile(r"^totals: (\d+)$", re.M)
+# Not what the processor of this machine would make of the C library: the functions that every
+# x86-64 can run. Valgrind itself shows all programs the same processor but for such extensions.
+TUNABLES = "glibc.cpu.hwcaps=-AVX2,-AVX,-AVX512F,-ERMS,-FSRM,-SSSE3,-SSE4_1,-SSE4_2,-BMI2,-RTM"
+
+
+class Orders:
+    """Tells one program how much time goes by, and what of its work is counted."""
+
+    def __init__(self):
+        self._folder = tempfile.TemporaryDirectory(prefix="signpost-count-")
+        path = os.path.join(self._folder.name, "orders")
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._listener.settimeout(ANSWER_S)
+        self._listener.bind(path)
+        self._listener.listen(1)
+        self._link = None
+        self._out = os.path.join(self._folder.name, "callgrind.out")
+        self._dumps = 0
+        self.environment = {"LD_PRELOAD": os.path.join(BUILD, "still.so"), "STILL": path,
+                            "GLIBC_TUNABLES": TUNABLES}
+
+    def wrapper(self, from_start=False):
+        """What the program is started with to be counted, on order or `from_start`."""
+        return ["valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={self._out}",
+                f"--instr-atstart={'yes' if from_start else 'no'}"]
+
+    def _give(self, kind, pass_ns=0):
+        if not self._link:
+            self._link, _ = self._listener.accept()
+            self._link.settimeout(ANSWER_S)
+        self._link.send(ORDER.pack(kind, pass_ns))
+        if not self._link.recv(1):
+            raise EOFError("the program that is measured has ended")
+
+    def settle(self):
+        """Returns when it has nothing left to do."""
+        self._give(PASS)
+
+    def pass_time(self, seconds):
+        """Returns when it has slept for so long, with all that it woke up for in between."""
+        self._give(PASS, round(seconds * 1e9))
+
+    def count(self):
+        self._give(COUNT)
+
+    def counted(self):
+        """Instructions since count(), or since the start of a program counted `from_start`."""
+        self._give(DUMP)
+        self._dumps += 1
+        with open(f"{self._out}.{self._dumps}", encoding="ascii") as file:
+            return int(TOTALS.search(file.read())[1])
+
+    def close(self):
+        if self._link:
+            self._link.close()
+        self._listener.close()
+        self._folder.cleanup()
