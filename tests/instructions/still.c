@@ -107,10 +107,7 @@ static void take_order(void)
         CALLGRIND_START_INSTRUMENTATION;
         CALLGRIND_ZERO_STATS;
         break;
-    case ORDER_DUMP:
-        CALLGRIND_DUMP_STATS;
-        CALLGRIND_STOP_INSTRUMENTATION;
-        break;
+    case ORDER_DUMP: CALLGRIND_DUMP_STATS; break;
     }
     owes_answer = true;
 }

@@ -13,9 +13,6 @@ ORDER = struct.Struct("=Qq")
 PASS, COUNT, DUMP = range(3)
 ANSWER_S = 60
 TOTALS = re.compile(r"^totals: (\d+)$", re.M)
-# Not what the processor of this machine would make of the C library: the functions that every
-# x86-64 can run. Valgrind itself shows all programs the same processor but for such extensions.
-TUNABLES = "glibc.cpu.hwcaps=-AVX2,-AVX,-AVX512F,-ERMS,-FSRM,-SSSE3,-SSE4_1,-SSE4_2,-BMI2,-RTM"
 
 
 class Orders:
@@ -31,8 +28,7 @@ class Orders:
         self._link = None
         self._out = os.path.join(self._folder.name, "callgrind.out")
         self._dumps = 0
-        self.environment = {"LD_PRELOAD": os.path.join(BUILD, "still.so"), "STILL": path,
-                            "GLIBC_TUNABLES": TUNABLES}
+        self.environment = {"LD_PRELOAD": os.path.join(BUILD, "still.so"), "STILL": path}
 
     def wrapper(self, from_start=False):
         """What the program is started with to be counted, on order or `from_start`."""
