@@ -7,7 +7,7 @@ import os
 import tempfile
 
 from tests.instructions.still import Orders
-from tests.lib.crowd import register, token
+from tests.lib.crowd import token
 from tests.lib.index import Index, NO_NODE_CAPS
 from tests.lib.raw import RawSocket, request_bytes
 
@@ -46,9 +46,14 @@ class Counted:
         self.orders.settle()
         return link
 
-    def register(self, count):
-        register(self._index.port, count)
-        self.orders.settle()
+    def register(self, number, **more):
+        return self.ask("POST", "/register", {
+            "id": f"node-{number}", "token": token(number), "ttl": 7200,
+            "endpoints": ["grpc://:50051"], "meta": {"role": "master"}, **more})
+
+    def register_all(self, count):
+        for number in range(count):
+            self.register(number)
 
     def send(self, method, target, body=None, number=None, headers=(), link=None):
         """As the node of that number, None: as nobody."""
@@ -84,15 +89,13 @@ class Counted:
 def count_register():
     """A new node."""
     with Counted() as index:
-        return index.each(lambda n: index.ask("POST", "/register", {
-            "id": f"node-{n}", "token": token(n), "endpoints": ["grpc://:50051"],
-            "meta": {"role": "master"}}))
+        return index.each(index.register)
 
 
 def count_heartbeat():
     """A sign of life that changes nothing."""
     with Counted() as index:
-        index.register(1)
+        index.register(0)
         return index.each(lambda n: index.ask("POST", "/heartbeat", {}, 0))
 
 
@@ -104,7 +107,7 @@ def change(index, n):
 def count_heartbeat_meta():
     """A sign of life with a new meta."""
     with Counted() as index:
-        index.register(1)
+        index.register(0)
         return index.each(lambda n: change(index, n))
 
 
@@ -113,7 +116,7 @@ def count_expiry():
     with Counted() as index:
         count = 300
         for n in range(count):
-            index.ask("POST", "/register", {"id": f"node-{n}", "token": token(n), "ttl": TTL_S})
+            index.register(n, ttl=TTL_S)
         index.orders.count()
         index.orders.pass_time(TTL_S + 1)
         instructions = index.orders.counted() / count
@@ -125,7 +128,7 @@ def count_expiry():
 
 def count_list(limit):
     with Counted() as index:
-        index.register(1000)
+        index.register_all(1000)
 
         def ask(_):
             assert len(index.ask("GET", f"/list?limit={limit}")["nodes"]) == limit
@@ -146,7 +149,7 @@ def count_list_page():
 def count_list_unchanged():
     """304, of a list of 1,000 nodes."""
     with Counted() as index:
-        index.register(1000)
+        index.register_all(1000)
         tag = index.ask("GET", "/list").headers["ETag"]
 
         def ask(_):
@@ -169,7 +172,7 @@ class Cursor:
 def count_list_delta():
     """What changed since: one node of 1,000."""
     with Counted() as index:
-        index.register(1000)
+        index.register_all(1000)
         cursor = Cursor(index)
 
         def before(n):
@@ -185,7 +188,7 @@ def count_list_delta():
 def count_poll():
     """A long poll from its arrival to its answer, and the heartbeat that changes what it hears."""
     with Counted() as index:
-        index.register(1000)
+        index.register_all(1000)
         cursor = Cursor(index)
         reader = index.connect()
 
@@ -208,7 +211,7 @@ class Mail:
 
     def __init__(self, index):
         self._index = index
-        index.register(2)
+        index.register_all(2)
         self._next = index.ask("GET", "/mailbox/node-1", None, 1)["next"]
 
     def post(self, n):
@@ -270,7 +273,7 @@ def count_start():
     with tempfile.TemporaryDirectory(prefix="signpost-count-") as folder:
         db = os.path.join(folder, "signpost.db")
         with Counted(callgrind=False, db=db) as before:
-            before.register(10000)
+            before.register_all(10000)
         with Counted(from_start=True, db=db) as index:
             return index.orders.counted()
 
