@@ -41,6 +41,10 @@ class Counted:
     def __exit__(self, *_):
         self._stack.close()
 
+    @property
+    def url(self):
+        return f"http://{self._index.host}:{self._index.port}"
+
     def connect(self, stack=None):
         link = (stack or self._stack).enter_context(RawSocket(self._index))
         self.orders.settle()

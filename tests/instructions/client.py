@@ -1,0 +1,105 @@
+"""What is counted of the client library: as in server.py, but what runs under callgrind are programs
+that are clients, and their index stands still without it."""
+
+import contextlib
+import os
+import select
+import subprocess
+
+from tests.instructions.server import Counted, change
+from tests.instructions.still import BUILD, Orders
+from tests.lib.index import clean_environment
+
+WARM_UP = 5
+TIMES = 20
+TURNS = 12  # of index and client, more than there are requests one after the other in a session
+GATHER_S = 0.1  # how long candidates are gathered, and news of the list at the index
+UNTIL = 50  # so often it goes on until something is said
+
+
+class Peers:
+    """An index, and one program that is its clients."""
+
+    def __init__(self, *program):
+        self._program = program
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            self.index = stack.enter_context(Counted(callgrind=False))
+            self.orders = Orders()
+            stack.callback(self.orders.close)
+            path, *words = self._program
+            self._process = stack.enter_context(subprocess.Popen(
+                [*self.orders.wrapper(), path, self.index.url, *words],
+                env=clean_environment(**self.orders.environment),
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+            stack.callback(self._process.kill)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self._stack.close()
+
+    def go_on(self):
+        """Until neither has anything left to do; then the time goes by for which news is gathered."""
+        for _ in range(TURNS):
+            self.orders.settle()
+            self.index.orders.settle()
+        self.index.orders.pass_time(GATHER_S)
+        self.orders.pass_time(GATHER_S)
+
+    def command(self, letter):
+        self._process.stdin.write(letter)
+        self._process.stdin.flush()
+
+    def go_on_until(self, line):
+        for _ in range(UNTIL):
+            self.go_on()
+            while select.select([self._process.stdout], [], [], 0)[0]:
+                if self._process.stdout.readline().strip() == line:
+                    return
+        raise AssertionError(f"the client does not say {line}")
+
+    def each(self, act, before):
+        """Instructions of one `act(n)`, without those of the `before(n)` that comes before it."""
+        total = 0
+        for n in range(WARM_UP + TIMES):
+            before(n)
+            self.orders.count()
+            act(n)
+            if n >= WARM_UP:
+                total += self.orders.counted()
+        return total / TIMES
+
+
+def count_client_delta():
+    """A client's poll from its answer, which has one changed peer, to the next."""
+    with Peers(os.path.join(BUILD, "..", "..", "examples", "peers")) as peers:
+        peers.index.register(0)
+        peers.go_on_until(b"up node-0")
+        return peers.each(lambda n: peers.go_on_until(b"changed node-0"),
+                          before=lambda n: change(peers.index, n))
+
+
+def count_client_session():
+    """Both ends of a session from the call to connected."""
+    with Peers(os.path.join(BUILD, "client_session")) as peers:
+        peers.go_on_until(b"ready")
+
+        def before(n):
+            if n:
+                peers.command(b"x")
+                peers.go_on_until(b"ended")
+
+        def connect(_):
+            peers.command(b"c")
+            peers.go_on_until(b"connected")
+
+        return peers.each(connect, before)
+
+
+SCENARIOS = {
+    "client-delta": count_client_delta,
+    "client-session": count_client_session,
+}
