@@ -2,18 +2,18 @@
 that are clients, and their index stands still without it."""
 
 import contextlib
-import os
 import select
 import subprocess
 
 from tests.instructions.server import Counted, change
-from tests.instructions.still import BUILD, Orders
+from tests.instructions.still import Orders, built
 from tests.lib.index import clean_environment
 
 WARM_UP = 5
 TIMES = 20
 TURNS = 12  # of index and client, more than there are requests one after the other in a session
 GATHER_S = 0.1  # how long candidates are gathered, and news of the list at the index
+KNOCK_S = 1  # a peer that knocks more often is passed over in the end
 UNTIL = 50  # so often it goes on until something is said
 
 
@@ -33,7 +33,7 @@ class Peers:
             self._process = stack.enter_context(subprocess.Popen(
                 [*self.orders.wrapper(), path, self.index.url, *words],
                 env=clean_environment(**self.orders.environment),
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0))
             stack.callback(self._process.kill)
             self._stack = stack.pop_all()
         return self
@@ -46,12 +46,14 @@ class Peers:
         for _ in range(TURNS):
             self.orders.settle()
             self.index.orders.settle()
-        self.index.orders.pass_time(GATHER_S)
-        self.orders.pass_time(GATHER_S)
+        self.pass_time(GATHER_S)
+
+    def pass_time(self, seconds):
+        self.index.orders.pass_time(seconds)
+        self.orders.pass_time(seconds)
 
     def command(self, letter):
         self._process.stdin.write(letter)
-        self._process.stdin.flush()
 
     def go_on_until(self, line):
         for _ in range(UNTIL):
@@ -61,7 +63,7 @@ class Peers:
                     return
         raise AssertionError(f"the client does not say {line}")
 
-    def each(self, act, before):
+    def each(self, act, before=lambda n: None):
         """Instructions of one `act(n)`, without those of the `before(n)` that comes before it."""
         total = 0
         for n in range(WARM_UP + TIMES):
@@ -75,22 +77,27 @@ class Peers:
 
 def count_client_delta():
     """A client's poll from its answer, which has one changed peer, to the next."""
-    with Peers(os.path.join(BUILD, "..", "..", "examples", "peers")) as peers:
+    with Peers(built("examples", "peers")) as peers:
         peers.index.register(0)
         peers.go_on_until(b"up node-0")
-        return peers.each(lambda n: peers.go_on_until(b"changed node-0"),
-                          before=lambda n: change(peers.index, n))
+
+        def hear(n):
+            change(peers.index, n)
+            peers.go_on_until(b"changed node-0")
+
+        return peers.each(hear)
 
 
 def count_client_session():
     """Both ends of a session from the call to connected."""
-    with Peers(os.path.join(BUILD, "client_session")) as peers:
+    with Peers(built("tests", "instructions", "client_session")) as peers:
         peers.go_on_until(b"ready")
 
         def before(n):
             if n:
                 peers.command(b"x")
                 peers.go_on_until(b"ended")
+                peers.pass_time(KNOCK_S)
 
         def connect(_):
             peers.command(b"c")

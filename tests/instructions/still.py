@@ -6,13 +6,17 @@ import socket
 import struct
 import tempfile
 
-from tests.lib.index import ROOT
+from tests.lib.index import binary
 
-BUILD = os.path.join(ROOT, "build", "tests", "instructions")
 ORDER = struct.Struct("=Qq")
 PASS, COUNT, DUMP = range(3)
 ANSWER_S = 60
 TOTALS = re.compile(r"^totals: (\d+)$", re.M)
+
+
+def built(*names):
+    """The path of what make has put beside the index."""
+    return os.path.join(os.path.dirname(os.path.abspath(binary())), *names)
 
 
 class Orders:
@@ -28,7 +32,7 @@ class Orders:
         self._link = None
         self._out = os.path.join(self._folder.name, "callgrind.out")
         self._dumps = 0
-        self.environment = {"LD_PRELOAD": os.path.join(BUILD, "still.so"), "STILL": path}
+        self.environment = {"LD_PRELOAD": built("tests", "instructions", "still.so"), "STILL": path}
 
     def wrapper(self, from_start=False):
         """What the program is started with to be counted, on order or `from_start`."""
