@@ -221,10 +221,15 @@ test-valgrind: ## install what is missing, and run the tests of the client under
 	@tests/run --build $(BUILD) --valgrind client
 
 # The programs as they are built otherwise; tests/instructions/budget is what each may take.
-instructions: ## install what is missing, and compare instruction counts with tests/instructions/budget
-	@tests/setup build instructions
-	@$(MAKE) --no-print-directory all examples $(STILL) $(CLIENT_COUNT_PROGRAMS)
+instructions: instructions-build ## install what is missing, and count instructions of the hot paths (ARGS="--write")
 	@tests/instructions/measure --build $(BUILD) $(ARGS)
+
+instructions-selftest: instructions-build ## plant a slowdown in the index, and see it found by its instructions
+	@tests/instructions/selftest $(BUILD)
+
+instructions-build:
+	@tests/setup build instructions
+	@$(MAKE) --no-print-directory all $(EXAMPLES) $(STILL) $(CLIENT_COUNT_PROGRAMS)
 
 # The server's own code as it is, without what hardening adds; what a test kills leaves no counts.
 COVERAGE_SUITES = unit store http
@@ -379,5 +384,6 @@ help: ## this list
 
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
-.PHONY: all toolchain run examples setup test tests check test-valgrind instructions coverage fuzz api demo bench lint lint-includes lint-format \
+.PHONY: all toolchain run examples setup test tests check test-valgrind instructions \
+	instructions-selftest instructions-build coverage fuzz api demo bench lint lint-includes lint-format \
 	lint-cppcheck lint-analyzer lint-tidy lint-selftest install uninstall clean help
