@@ -1,5 +1,5 @@
-"""What is counted of the client library: as in server.py, but what runs under callgrind are programs
-that are clients, and their index stands still without it."""
+"""What is counted of the client library: as in server.py, but what runs under callgrind are
+programs that are clients, and their index stands still without it."""
 
 import contextlib
 import select
@@ -9,8 +9,6 @@ from tests.instructions.server import Counted, change
 from tests.instructions.still import Orders, built
 from tests.lib.index import clean_environment
 
-WARM_UP = 5
-TIMES = 20
 TURNS = 12  # of index and client, more than there are requests one after the other in a session
 GATHER_S = 0.1  # how long candidates are gathered, and news of the list at the index
 KNOCK_S = 1  # a peer that knocks more often is passed over in the end
@@ -21,14 +19,16 @@ class Peers:
     """An index, and one program that is its clients."""
 
     def __init__(self, *program):
+        self.index = Counted(callgrind=False)
+        self.orders = Orders()
         self._program = program
+        self._process = None
         self._stack = contextlib.ExitStack()
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
-            self.index = stack.enter_context(Counted(callgrind=False))
-            self.orders = Orders()
             stack.callback(self.orders.close)
+            stack.enter_context(self.index)
             path, *words = self._program
             self._process = stack.enter_context(subprocess.Popen(
                 [*self.orders.wrapper(), path, self.index.url, *words],
@@ -42,7 +42,7 @@ class Peers:
         self._stack.close()
 
     def go_on(self):
-        """Until neither has anything left to do; then the time goes by for which news is gathered."""
+        """Until neither has anything left to do; then news has time to be gathered."""
         for _ in range(TURNS):
             self.orders.settle()
             self.index.orders.settle()
@@ -63,17 +63,6 @@ class Peers:
                     return
         raise AssertionError(f"the client does not say {line}")
 
-    def each(self, act, before=lambda n: None):
-        """Instructions of one `act(n)`, without those of the `before(n)` that comes before it."""
-        total = 0
-        for n in range(WARM_UP + TIMES):
-            before(n)
-            self.orders.count()
-            act(n)
-            if n >= WARM_UP:
-                total += self.orders.counted()
-        return total / TIMES
-
 
 def count_client_delta():
     """A client's poll from its answer, which has one changed peer, to the next."""
@@ -85,7 +74,7 @@ def count_client_delta():
             change(peers.index, n)
             peers.go_on_until(b"changed node-0")
 
-        return peers.each(hear)
+        return peers.orders.each(hear, times=20)
 
 
 def count_client_session():
@@ -103,7 +92,7 @@ def count_client_session():
             peers.command(b"c")
             peers.go_on_until(b"connected")
 
-        return peers.each(connect, before)
+        return peers.orders.each(connect, before, times=20)
 
 
 SCENARIOS = {

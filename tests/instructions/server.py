@@ -11,8 +11,6 @@ from tests.lib.crowd import token
 from tests.lib.index import Index, NO_NODE_CAPS
 from tests.lib.raw import RawSocket, request_bytes
 
-WARM_UP = 40  # of a kind, before they are counted: then buffers and pages have their size
-TIMES = 100
 WAIT_S = 50
 TTL_S = 5
 SDP = "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n" + "a=x\r\n" * 100
@@ -25,6 +23,7 @@ class Counted:
         self.orders = Orders()
         wrapper = self.orders.wrapper(from_start) if callgrind else ()
         self._index = Index(*NO_NODE_CAPS, env=self.orders.environment, wrapper=wrapper, **options)
+        self._link = None
         self._stack = contextlib.ExitStack()
 
     def __enter__(self):
@@ -32,7 +31,6 @@ class Counted:
             stack.callback(self.orders.close)
             stack.callback(self._index.close)
             self._index.start()
-            stack.callback(self._index.kill)  # it need not end well: what counts is over
             self.orders.settle()
             self._link = self.connect(stack)
             self._stack = stack.pop_all()
@@ -76,31 +74,20 @@ class Counted:
         self.send(method, target, body, number, headers)
         return self.read()
 
-    def each(self, act, before=lambda n: None, times=TIMES):
-        """Instructions of one `act(n)`, without those of the `before(n)` that comes before it."""
-        total = 0
-        for n in range(WARM_UP + times):
-            before(n)
-            self.orders.count()
-            act(n)
-            if n >= WARM_UP:
-                total += self.orders.counted()
-        return total / times
-
 
 # --- nodes --------------------------------------------------------------------------------------
 
 def count_register():
     """A new node."""
     with Counted() as index:
-        return index.each(index.register)
+        return index.orders.each(index.register)
 
 
 def count_heartbeat():
     """A sign of life that changes nothing."""
     with Counted() as index:
         index.register(0)
-        return index.each(lambda n: index.ask("POST", "/heartbeat", {}, 0))
+        return index.orders.each(lambda n: index.ask("POST", "/heartbeat", {}, 0))
 
 
 def change(index, n):
@@ -112,7 +99,7 @@ def count_heartbeat_meta():
     """A sign of life with a new meta."""
     with Counted() as index:
         index.register(0)
-        return index.each(lambda n: change(index, n))
+        return index.orders.each(lambda n: change(index, n))
 
 
 def count_expiry():
@@ -137,7 +124,7 @@ def count_list(limit):
         def ask(_):
             assert len(index.ask("GET", f"/list?limit={limit}")["nodes"]) == limit
 
-        return index.each(ask, times=20)
+        return index.orders.each(ask, times=20)
 
 
 def count_list_whole():
@@ -159,7 +146,7 @@ def count_list_unchanged():
         def ask(_):
             assert index.ask("GET", "/list", headers=("If-None-Match: " + tag,)).status == 304
 
-        return index.each(ask)
+        return index.orders.each(ask)
 
 
 class Cursor:
@@ -186,7 +173,7 @@ def count_list_delta():
         def ask(_):
             assert len(index.ask("GET", f"/list?since={cursor.text}")["nodes"]) == 1
 
-        return index.each(ask, before)
+        return index.orders.each(ask, before)
 
 
 def count_poll():
@@ -205,7 +192,7 @@ def count_poll():
             change(index, n)
             assert len(index.read(reader)["nodes"]) == 1
 
-        return index.each(poll, before)
+        return index.orders.each(poll, before)
 
 
 # --- messages -----------------------------------------------------------------------------------
@@ -242,7 +229,7 @@ def count_message_post():
     """A message that is queued."""
     with Counted() as index:
         mail = Mail(index)
-        return index.each(mail.post, before=lambda n: mail.read())
+        return index.orders.each(mail.post, before=lambda n: mail.read())
 
 
 def count_message_read():
@@ -253,7 +240,7 @@ def count_message_read():
         def read(_):
             assert mail.read() == 1
 
-        return index.each(read, before=mail.post)
+        return index.orders.each(read, before=mail.post)
 
 
 def count_message_handed():
@@ -267,7 +254,7 @@ def count_message_handed():
             mail.post(n)
             assert mail.end_read(reader) == 1
 
-        return index.each(hand)
+        return index.orders.each(hand)
 
 
 # --- the start ----------------------------------------------------------------------------------

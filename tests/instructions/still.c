@@ -1,7 +1,7 @@
 /*
- * For LD_PRELOAD: a program whose instructions can be counted, since nothing that it does depends on
- * when or where it runs. Its clocks stand still but while it sleeps as long as it was allowed to;
- * its random numbers are the same in each run. Where it would sleep it takes orders from the
+ * For LD_PRELOAD: a program whose instructions can be counted, since nothing that it does depends
+ * on when or where it runs. Its clocks stand still but while it sleeps as long as it was allowed
+ * to; its random numbers are the same in each run. Where it would sleep it takes orders from the
  * measuring script (still.py), which listens on the socket $STILL. So an order is answered when
  * there is nothing left to do.
  */
@@ -114,13 +114,13 @@ static void take_order(void)
 
 /* A signal ends it as it would end the sleep. */
 int epoll_pwait(
-    int epfd, struct epoll_event *events, int maxevents, int timeout, const sigset_t *sigmask)
+    int epfd, struct epoll_event *events, int maxevents, int timeout, const sigset_t *ss)
 {
     int64_t left_ns = timeout < 0 ? INT64_MAX : (int64_t)timeout * NS_PER_MS;
     __typeof__(&epoll_pwait) next = NEXT(epoll_pwait);
 
     for (;;) {
-        int count = next(epfd, events, maxevents, 0, sigmask);
+        int count = next(epfd, events, maxevents, 0, ss);
         if (count || !timeout)
             return count;
         int64_t step_ns = left_ns < allowed_ns ? left_ns : allowed_ns;
@@ -133,8 +133,7 @@ int epoll_pwait(
             connect_orders();
         if (owes_answer)
             answer();
-        struct pollfd wakers[] = {
-            {.fd = epfd, .events = POLLIN}, {.fd = orders, .events = POLLIN}};
+        struct pollfd wakers[] = {{.fd = epfd, .events = POLLIN}, {.fd = orders, .events = POLLIN}};
         if (poll(wakers, 2, -1) < 0)
             return -1;
         if (wakers[1].revents)

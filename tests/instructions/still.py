@@ -1,4 +1,4 @@
-"""Programs that run under callgrind, or without it, with time and chance standing still (still.c)."""
+"""Programs that run under callgrind, or without it, and in which time and chance stand still."""
 
 import os
 import re
@@ -64,6 +64,18 @@ class Orders:
         self._dumps += 1
         with open(f"{self._out}.{self._dumps}", encoding="ascii") as file:
             return int(TOTALS.search(file.read())[1])
+
+    def each(self, act, before=lambda n: None, times=100):
+        """Instructions of one `act(n)`, without those of the `before(n)` that comes before it. The
+        first ones are not counted: then buffers and pages have their size."""
+        warm_up, total = times // 2, 0
+        for n in range(warm_up + times):
+            before(n)
+            self.count()
+            act(n)
+            if n >= warm_up:
+                total += self.counted()
+        return total / times
 
     def close(self):
         if self._link:
