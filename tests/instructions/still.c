@@ -29,8 +29,10 @@
 #define NS_PER_S 1000000000
 #define NS_PER_MS 1000000
 
-enum order_kind { ORDER_PASS, ORDER_COUNT, ORDER_DUMP };
+enum order_kind { ORDER_PASS, ORDER_DUMP };
 
+/* A dump has what was counted since the one before, and the first one begins to count. (Callgrind
+ * can also zero its counts, but then keeps some of them.) */
 struct order {
     uint64_t kind;
     int64_t pass_ns; /* of ORDER_PASS: so much time goes by while the program sleeps */
@@ -101,13 +103,11 @@ static void take_order(void)
 
     if (recv(orders, &order, sizeof order, 0) != sizeof order)
         _exit(1);
-    switch ((enum order_kind)order.kind) {
-    case ORDER_PASS: allowed_ns += order.pass_ns; break;
-    case ORDER_COUNT:
+    if (order.kind == ORDER_DUMP) {
         CALLGRIND_START_INSTRUMENTATION;
-        CALLGRIND_ZERO_STATS;
-        break;
-    case ORDER_DUMP: CALLGRIND_DUMP_STATS; break;
+        CALLGRIND_DUMP_STATS;
+    } else {
+        allowed_ns += order.pass_ns;
     }
     owes_answer = true;
 }

@@ -9,8 +9,11 @@ import tempfile
 from tests.lib.index import binary
 
 ORDER = struct.Struct("=Qq")
-PASS, COUNT, DUMP = range(3)
+PASS, DUMP = range(2)
 ANSWER_S = 60
+# Acts before the first that counts: buffers have their size then, and the index has written all
+# lines of that kind that it writes in a second (LIMIT_LOG_LINES_A_SECOND).
+WARM_UP = 30
 TOTALS = re.compile(r"^totals: (\d+)$", re.M)
 
 
@@ -55,25 +58,27 @@ class Orders:
         """Returns when it has slept for so long, with all that it woke up for in between."""
         self._give(PASS, round(seconds * 1e9))
 
+    def _dump(self):
+        self._give(DUMP)
+        self._dumps += 1
+        return f"{self._out}.{self._dumps}"
+
     def count(self):
-        self._give(COUNT)
+        os.remove(self._dump())
 
     def counted(self):
         """Instructions since count(), or since the start of a program counted `from_start`."""
-        self._give(DUMP)
-        self._dumps += 1
-        with open(f"{self._out}.{self._dumps}", encoding="ascii") as file:
+        with open(self._dump(), encoding="ascii") as file:
             return int(TOTALS.search(file.read())[1])
 
     def each(self, act, before=lambda n: None, times=100):
-        """Instructions of one `act(n)`, without those of the `before(n)` that comes before it. The
-        first ones are not counted: then buffers and pages have their size."""
-        warm_up, total = times // 2, 0
-        for n in range(warm_up + times):
+        """Instructions of one `act(n)`, without those of the `before(n)` that comes before it."""
+        total = 0
+        for n in range(WARM_UP + times):
             before(n)
             self.count()
             act(n)
-            if n >= warm_up:
+            if n >= WARM_UP:
                 total += self.counted()
         return total / times
 
