@@ -177,8 +177,8 @@ def count_list_delta():
 
 
 def count_poll():
-    """A long poll from its arrival to its answer, and the heartbeat that changes what it hears; with
-    their lines in the log, since a second goes by in between."""
+    """A long poll from its arrival to its answer, and the heartbeat that changes what it hears;
+    with their lines in the log, since a second goes by in between."""
     with Counted() as index:
         index.register_all(1000)
         cursor = Cursor(index)
