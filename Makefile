@@ -63,7 +63,7 @@ BENCH_PROGRAMS = $(BENCH_SOURCES:%.c=$(BUILD)/%)
 CLIENT_BENCH_PROGRAMS = $(CLIENT_BENCH_SOURCES:%.c=$(BUILD)/%)
 CLIENT_COUNT_PROGRAMS = $(CLIENT_COUNT_SOURCES:%.c=$(BUILD)/%)
 STILL = $(BUILD)/tests/instructions/still.so
-BENCHES = $(wildcard tests/bench/*.py)
+BENCHES = $(filter-out %/__init__.py,$(wildcard tests/bench/*.py))
 PRELOADS = $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/faults/*.c))
 
 # --- how it is compiled -------------------------------------------------------------------------

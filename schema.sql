@@ -87,7 +87,7 @@ CREATE TABLE messages (
     expires_ms INTEGER NOT NULL, -- when it is no longer given out
     forget_ms INTEGER NOT NULL, -- when the row goes
     handed INTEGER NOT NULL CHECK (handed IN (0, 1)), -- whether a reader was waiting for it
-    mark INTEGER NOT NULL CHECK (mark IN (0, 1, 2)), -- 0 queued, 1 given out, 2 spent
+    mark INTEGER NOT NULL CHECK (mark BETWEEN 0 AND 2), -- 0 queued, 1 given out, 2 spent
     body_size INTEGER NOT NULL CHECK (body_size >= 0), -- in bytes, also once the body is gone
     body BLOB, -- JSON text, byte for byte as sent; NULL once spent
     UNIQUE (box, seq),
