@@ -62,7 +62,7 @@ CLIENT_TEST_PROGRAMS = $(CLIENT_TEST_SOURCES:%.c=$(BUILD)/%)
 BENCH_PROGRAMS = $(BENCH_SOURCES:%.c=$(BUILD)/%)
 CLIENT_BENCH_PROGRAMS = $(CLIENT_BENCH_SOURCES:%.c=$(BUILD)/%)
 CLIENT_COUNT_PROGRAMS = $(CLIENT_COUNT_SOURCES:%.c=$(BUILD)/%)
-STILL = $(BUILD)/tests/instructions/still.so
+STILL = $(BUILD)/tests/instructions/still.so $(BUILD)/tests/instructions/heap.so
 BENCHES = $(filter-out %/__init__.py,$(wildcard tests/bench/*.py))
 PRELOADS = $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/faults/*.c))
 
@@ -295,7 +295,7 @@ bench: ## install what is missing, and measure: a script a question, in tests/be
 # --- linting ------------------------------------------------------------------------------------
 
 LINT_SOURCES = $(SOURCES) $(FUZZ_SOURCES) $(wildcard tests/faults/*.c) \
-	tests/instructions/still.c
+	tests/instructions/still.c tests/instructions/heap.c
 LINT_CLIENT_SOURCES = $(CLIENT_ALL_SOURCES) $(CLIENT_FUZZ_SOURCES)
 LINT_FILES = $(LINT_SOURCES) $(LINT_CLIENT_SOURCES) \
 	$(wildcard server/*.h server/*/*.h client/*.h client/*/*.h tests/*/*.h)

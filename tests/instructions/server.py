@@ -4,6 +4,7 @@ connection, and the next one is sent when the index has nothing left to do."""
 
 import contextlib
 import os
+import select
 import tempfile
 
 from tests.instructions.still import Orders
@@ -13,7 +14,24 @@ from tests.lib.raw import RawSocket, request_bytes
 
 WAIT_S = 50
 TTL_S = 5
+PIECES = 1000  # after so many orders a reply is not expected any more
 SDP = "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n" + "a=x\r\n" * 100
+
+
+class Link(RawSocket):
+    """A connection to an index that does nothing without an order."""
+
+    def __init__(self, index, orders):
+        super().__init__(index)
+        self._orders = orders
+
+    def _fill(self):
+        """A large reply comes in pieces, each when the one before was read."""
+        for _ in range(PIECES):
+            if select.select([self.socket], [], [], 0)[0]:
+                break
+            self._orders.settle()
+        super()._fill()
 
 
 class Counted:
@@ -31,6 +49,7 @@ class Counted:
             stack.callback(self.orders.close)
             stack.callback(self._index.close)
             self._index.start()
+            stack.callback(self.orders.release)
             self.orders.settle()
             self._link = self.connect(stack)
             self._stack = stack.pop_all()
@@ -44,7 +63,7 @@ class Counted:
         return f"http://{self._index.host}:{self._index.port}"
 
     def connect(self, stack=None):
-        link = (stack or self._stack).enter_context(RawSocket(self._index))
+        link = (stack or self._stack).enter_context(Link(self._index, self.orders))
         self.orders.settle()
         return link
 

@@ -35,7 +35,8 @@ class Orders:
         self._link = None
         self._out = os.path.join(self._folder.name, "callgrind.out")
         self._dumps = 0
-        self.environment = {"LD_PRELOAD": built("tests", "instructions", "still.so"), "STILL": path}
+        libraries = [built("tests", "instructions", name) for name in ("still.so", "heap.so")]
+        self.environment = {"LD_PRELOAD": ":".join(libraries), "STILL": path}
 
     def wrapper(self, from_start=False):
         """What the program is started with to be counted, on order or `from_start`."""
@@ -82,8 +83,12 @@ class Orders:
                 total += self.counted()
         return total / times
 
-    def close(self):
+    def release(self):
+        """The program goes on by itself, so that it can be ended."""
+        self._listener.close()
         if self._link:
             self._link.close()
-        self._listener.close()
+
+    def close(self):
+        self.release()
         self._folder.cleanup()
