@@ -3,7 +3,7 @@
  * malloc merges and splits what is free, so that a heap which begins some bytes further on may cost
  * each request some 4 % more. Here blocks are powers of two, and one that was freed waits for the
  * next of its size: what is counted of an allocation is that there was one. For programs with one
- * thread.
+ * thread, which ask for no other alignment than malloc's.
  */
 #include <errno.h>
 #include <malloc.h>
