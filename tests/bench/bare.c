@@ -1,7 +1,8 @@
 /*
  * The yardstick: libmicrohttpd in the very loop, pump and pool that the index has, answering every
- * request with one constant reply of a heartbeat's size and headers. What the index adds to this is
- * what it costs. Prints its port, runs until SIGTERM.
+ * request with one constant reply of a heartbeat's size and headers, or, where an argument says so,
+ * of so many bytes. What the index adds to this is what it costs. Prints its port, runs until
+ * SIGTERM.
  */
 #include "clock.h"
 #include "http/loop.h"
@@ -11,12 +12,16 @@
 #include <microhttpd.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <uv.h>
 
-static char reply[] =
+static char heartbeat[] =
     "{\"ttl\":30,\"heartbeat_after\":10.123,\"you\":{\"address\":\"127.0.0.1\",\"port\":50012,"
     "\"family\":\"ipv4\"},\"cursor\":\"0e3879cf6ca5dc7e.2\",\"mail\":0}\n";
+
+static char *reply = heartbeat;
+static size_t reply_bytes = sizeof heartbeat - 1;
 
 static char seen; /* its address marks a request whose headers were handled */
 
@@ -46,7 +51,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const 
         return MHD_YES;
     }
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(sizeof reply - 1, reply, MHD_RESPMEM_PERSISTENT);
+        MHD_create_response_from_buffer(reply_bytes, reply, MHD_RESPMEM_PERSISTENT);
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ORIGIN);
@@ -86,7 +91,7 @@ static void on_signal(uv_signal_t *handle, int number)
     uv_stop(handle->loop);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     uv_loop_t *uv = uv_default_loop();
     struct http_loop *loop;
@@ -96,6 +101,13 @@ int main(void)
     uv_signal_t terminated;
     struct sources *sources = sources_new(0);
 
+    if (argc > 1) {
+        reply_bytes = strtoul(argv[1], NULL, 10);
+        reply = malloc(reply_bytes + 1);
+        if (!reply)
+            return 1;
+        memset(reply, ' ', reply_bytes);
+    }
     if (!sources || !address_parse("127.0.0.1", &address) ||
         http_loop_new(
             &(struct http_loop_config){
@@ -123,5 +135,7 @@ int main(void)
     uv_run(uv, UV_RUN_DEFAULT);
     http_loop_free(loop);
     sources_free(sources);
+    if (reply != heartbeat)
+        free(reply);
     return 0;
 }

@@ -11,6 +11,13 @@ def token(number):
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
+def registration(number):
+    """The body that registers a node, and registers it again."""
+    return json.dumps({
+        "id": f"node-{number}", "token": token(number), "ttl": 7200,
+        "endpoints": ["grpc://:50051"], "meta": {"role": "master"}}).encode()
+
+
 def register(port, count):
     """By pipelining: what is timed comes later."""
     with socket.create_connection(("127.0.0.1", port)) as link:
@@ -19,9 +26,7 @@ def register(port, count):
             batch = b""
             numbers = range(start, min(start + 50, count))
             for number in numbers:
-                body = json.dumps({
-                    "id": f"node-{number}", "token": token(number), "ttl": 7200,
-                    "endpoints": ["grpc://:50051"], "meta": {"role": "master"}}).encode()
+                body = registration(number)
                 batch += (b"POST /register HTTP/1.1\r\nHost: localhost\r\n"
                           b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
                           % len(body) + body)

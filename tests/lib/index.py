@@ -34,6 +34,13 @@ def run(*args, env=None, wrapper=(), timeout=START_S):
         capture_output=True, text=True, timeout=timeout, check=False)
 
 
+def cpu_s(pid):
+    """User and system time that a process has used so far, in seconds."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Index:
     """One index with a database of its own. `rate` and `listen` None leave the option out, a
     `rate` of 0 lifts that of credentials too; the database is in a folder inside `folder`, None: the one for temporary files."""
@@ -195,10 +202,7 @@ class Index:
         return self._process is not None and self._process.poll() is None
 
     def cpu_s(self):
-        """User and system time that the process has used so far, in seconds."""
-        with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:
-            fields = stat.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_s(self.pid)
 
 
 class Stopwatch:
