@@ -45,10 +45,11 @@ CLIENT_HELPER_SOURCES = $(filter-out $(CLIENT_TEST_SOURCES),$(wildcard tests/cli
 HELPER_SOURCES = $(filter-out $(TEST_SOURCES),$(wildcard tests/unit/*.c tests/store/*.c))
 CLIENT_BENCH_SOURCES = $(wildcard tests/bench/client_*.c)
 BENCH_SOURCES = $(filter-out $(CLIENT_BENCH_SOURCES),$(wildcard tests/bench/*.c))
+LOAD_SOURCES = $(wildcard tests/bench/load/*.c)
 CLIENT_COUNT_SOURCES = $(wildcard tests/instructions/client_*.c)
 CLIENT_ALL_SOURCES = $(CLIENT_SOURCES) $(CLI_SOURCES) $(CLIENT_TEST_SOURCES) \
 	$(CLIENT_HELPER_SOURCES) $(CLIENT_BENCH_SOURCES) $(CLIENT_COUNT_SOURCES) $(EXAMPLE_SOURCES)
-SOURCES = $(SERVER_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(BENCH_SOURCES)
+SOURCES = $(SERVER_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(BENCH_SOURCES) $(LOAD_SOURCES)
 CLIENT_FUZZ_SOURCES = $(wildcard tests/fuzz/fuzz_client_*.c)
 FUZZ_SOURCES = $(filter-out $(CLIENT_FUZZ_SOURCES),$(wildcard tests/fuzz/*.c))
 
@@ -140,6 +141,8 @@ $(TEST_PROGRAMS) $(BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/%.o $(HELPER_ARCHIV
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(LIBRARY_LIBS) $(TEST_LIBS)
+
+$(BUILD)/tests/bench/load: $(call objects,$(LOAD_SOURCES))
 
 $(CLIENT_TEST_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/%.o \
 		$(call objects,$(CLIENT_HELPER_SOURCES)) $(BUILD)/libsignpost.a
@@ -298,7 +301,7 @@ LINT_SOURCES = $(SOURCES) $(FUZZ_SOURCES) $(wildcard tests/faults/*.c) \
 	tests/instructions/still.c tests/instructions/heap.c
 LINT_CLIENT_SOURCES = $(CLIENT_ALL_SOURCES) $(CLIENT_FUZZ_SOURCES)
 LINT_FILES = $(LINT_SOURCES) $(LINT_CLIENT_SOURCES) \
-	$(wildcard server/*.h server/*/*.h client/*.h client/*/*.h tests/*/*.h)
+	$(wildcard server/*.h server/*/*.h client/*.h client/*/*.h tests/*/*.h tests/bench/*/*.h)
 
 lint: lint-includes lint-format lint-cppcheck lint-analyzer lint-tidy ## format, includes, cppcheck, clang-tidy, gcc -fanalyzer
 

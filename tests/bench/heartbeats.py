@@ -6,6 +6,9 @@ to it is its own doing. `redis` is SET with an expiry of one of as many keys, in
 with a file that is synced once a second. `opentracker` takes an announcement that asks for no
 peers, over UDP, and by HTTP; there it closes the connection after each, so it stands next to the
 index with a new connection for each heartbeat, whose latency begins when the connection stands.
+`peerjs` never answers a heartbeat: each of the 64 sockets sends one, or 100 without a pause, and
+then an offer to itself, for whose way back it waits. So the one is too slow by a relayed offer, and
+the other too fast by what it saves in system calls.
 
 All take turns over several rounds in one run, over 64 connections, or datagrams, without
 pipelining. The load shares the machine with the server, and where the server used less than one
@@ -19,8 +22,10 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
+from tests.bench.lib.generator import peerjs_beats  # noqa: E402
 from tests.bench.lib.load import (  # noqa: E402
     COLUMNS, Requests, announce, compare, http, redis_set, wrk)
+from tests.bench.lib.peerjs import PeerJS  # noqa: E402
 from tests.bench.lib.report import Bench, in_turn  # noqa: E402
 from tests.bench.lib.rivals import Bare, Opentracker, Redis  # noqa: E402
 from tests.lib.crowd import register, token  # noqa: E402
@@ -39,6 +44,7 @@ def measure(nodes, rounds, seconds):
         begin = stack.enter_context
         index, bare = begin(Index(*NO_NODE_CAPS)), begin(Bare())
         redis, appending, tracker = begin(Redis()), begin(Redis(True)), begin(Opentracker(nodes))
+        peerjs = begin(PeerJS())
         beats, closing = begin(heartbeats(nodes)), begin(heartbeats(nodes, "Connection: close"))
         announcements = begin(Requests(map(tracker.announcement, range(nodes))))
         register(index.port, nodes)
@@ -49,6 +55,8 @@ def measure(nodes, rounds, seconds):
             "bare": lambda: wrk(bare, beats, seconds),
             "redis": lambda: redis_set(redis, nodes, "1", seconds),
             "redis, appending": lambda: redis_set(appending, nodes, "1", seconds),
+            "peerjs, one by one": lambda: peerjs_beats(peerjs, 1, seconds),
+            "peerjs, by 100": lambda: peerjs_beats(peerjs, 100, seconds),
             "index, new": lambda: wrk(index, closing, seconds),
             "bare, new": lambda: wrk(bare, closing, seconds),
             "opentracker, UDP": lambda: announce(tracker, nodes, seconds),

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import time
@@ -38,6 +39,9 @@ class Bench:
         self.parser.add_argument(*names, **words)
 
     def parse(self):
+        """Also lets the servers to come have as many connections as the system allows."""
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         self.arguments = self.parser.parse_args()
         self.machine = machine()
         return self.arguments

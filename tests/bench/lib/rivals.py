@@ -24,6 +24,8 @@ WHOLE_SWARM = 50_000  # peers that announce one torrent: each has a port of the 
 class Rival:
     """Runs from `with` to its end. A subclass says which command, and when it is ready."""
 
+    output = subprocess.DEVNULL  # a pipe that nobody reads would stop it some day
+
     def __enter__(self):
         with contextlib.ExitStack() as ending:
             self.folder = ending.enter_context(
@@ -32,7 +34,7 @@ class Rival:
             self.prepare()
             self.process = ending.enter_context(subprocess.Popen(
                 self.command(), cwd=self.folder, stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True))
+                stdout=self.output, stderr=subprocess.DEVNULL, text=True))
             ending.callback(self.process.terminate)
             self.await_ready()
             self._ending = ending.pop_all()
@@ -77,6 +79,8 @@ class Rival:
 
 class Bare(Rival):
     """libmicrohttpd in the index's own loop, with a reply of `body_bytes` (None: a heartbeat's)."""
+
+    output = subprocess.PIPE
 
     def __init__(self, body_bytes=None):
         self.body_bytes = body_bytes
