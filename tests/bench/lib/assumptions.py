@@ -21,6 +21,7 @@ KNOWN = {
     "max_connections": (25000, "server_limits.h, LIMIT_DEFAULT_CONNECTIONS"),
     "max_waiters": (20000, "server_limits.h, LIMIT_DEFAULT_WAITERS"),
     "max_nodes": (100000, "server_limits.h, LIMIT_DEFAULT_NODES"),
+    "max_nodes_per_network": (50000, "server_limits.h, LIMIT_DEFAULT_NODES_PER_NETWORK"),
     # rules of the client
     "wait_share": (2 / 3, "client/link_poll.c, poll_wait_s(): of the ttl"),
     "wait_most_s": (25, "client/link.h, LINK_WAIT_S"),
@@ -37,7 +38,7 @@ KNOWN = {
     "register_us": (27, "registrations.py, new nodes"),
     "refuse_us": (6, "a request that is answered by its headers alone"),
     "node_us": (1.5, "lists.py: for each node of a list"),
-    "pass_us": (60, "restarts.py: a pass over the sockets, besides the requests in it"),
+    "pass_us": (100, "restarts.py: a pass over the sockets, besides the requests in it"),
     "node_bytes": (190, "lists.py: of a list, for each node"),
     "reply_bytes": (390, "a reply that says nothing new, with its headers"),
     "memory_node_bytes": (400, "100,000 nodes in memory"),

@@ -2,7 +2,7 @@
 
 Client and server go by the rules of `client/link*.c` and `server/http/loop.c`, event by event, with
 random numbers that repeat. Where there are more nodes than MEMBERS each member stands for `weight`
-nodes that do the same at the same moment, and costs as much as they do. Times are in seconds, 0 is
+nodes that do the same at the same moment, and costs as much as they do. Times are in seconds; 0 is
 when the index goes away.
 """
 
@@ -13,12 +13,12 @@ import math
 import random
 import statistics
 
-MEMBERS = 4000
+MEMBERS, MEMBERS_OF_ONE = 4000, 1000  # the latter where all are in one network
 WATCH_S = 65      # after the end of the outage: three rounds of polls
 GIVE_UP_S = 300   # after the end; who is not back then counts as lost
 LATER_S = (35, 65)  # after the end: what is left of the herd in its second and third round
 BIN_S = 0.1
-SYN_S = (0, 1, 3, 7)  # when a kernel asks for a connection again (Linux, tcp_retries: 1 s, doubled)
+SYN_S = (0, 1, 3, 7)  # when a kernel asks for a connection again (Linux: 1 s, doubled)
 RESTED_S = 0.05       # http/load.c, RESTED_MS
 PASS_COUNTS_S, NEWEST_SHARE = 0.5, 8  # http/load.c
 
@@ -31,6 +31,7 @@ class Rules:
     poll_spread: float = 0     # by which share a poll may wait less
     retry_spread: float = 0    # seconds at most past Retry-After, besides the share of the backoff
     beats_back_off: bool = False  # heartbeats that fail come ever later, as polls do
+    register_soon: bool = False   # who hears `unknown_node` backs off anew, from the first delay on
 
 
 TODAY, NO_JITTER = Rules(), Rules(jitter=False)
@@ -72,7 +73,7 @@ class Herd:
         self.case, self.rules = case, case.rules
         self.n = numbers
         self.random = random.Random(f"{seed} {case}").random
-        count = min(case.nodes, MEMBERS)
+        count = min(case.nodes, MEMBERS if case.nodes_of_network else MEMBERS_OF_ONE)
         self.weight = case.nodes / count
         size = case.nodes_of_network or count
         # In one network of all, what one member does so many nodes have done.
@@ -88,7 +89,8 @@ class Herd:
         self.busy, self.pass_s, self.ended_s, self.spread = False, 0, -math.inf, 0
         self.left, self.now = count, 0
         self.arrivals = collections.Counter()
-        self.refused = self.dropped = self.expired = self.work_s = self.requests = 0
+        self.refused = self.dropped = self.expired = self.requests = 0
+        self.work_s = self.work_back_s = 0
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -194,6 +196,7 @@ class Herd:
         if self.case.kind != "empty" and not member.expired:
             member.expired = True
             self.expired += self.weight
+        member.failures = 0 if self.rules.register_soon else member.failures
         self.at(self.now + self.backoff_s(member.failures), self.ask, member)
         member.failures += 1
 
@@ -202,6 +205,7 @@ class Herd:
         if member.back_s is None:
             member.back_s = max(0, self.now - self.end_s)
             self.left -= 1
+            self.work_back_s = self.work_s
 
     # --- the server -----------------------------------------------------------------------------
 
@@ -377,24 +381,27 @@ class Herd:
 
     # --- what came of it ------------------------------------------------------------------------
 
+    def rates(self):
+        """Requests in the second that begins so long after the end of the outage."""
+        bins = range(max(self.arrivals) + 1)
+        return [(start * BIN_S, sum(self.arrivals[start + at] for at in range(round(1 / BIN_S))))
+                for start in bins]
+
     def result(self):
         back = sorted(member.back_s for member in self.members if member.back_s is not None)
-        second = round(1 / BIN_S)
-        rates = {start: sum(self.arrivals[start + bin_] for bin_ in range(second))
-                 for start in sorted(self.arrivals)}
-        later = [rate for start, rate in rates.items()
-                 if LATER_S[0] <= start * BIN_S < LATER_S[1] - 1]
+        rates = self.rates()
+        later = [rate for start_s, rate in rates if LATER_S[0] <= start_s < LATER_S[1] - 1]
         return {
             "median_s": statistics.median(back) if back else None,
             "p99_s": back[math.ceil(0.99 * len(back)) - 1] if back else None,
             "all_s": None if self.left else back[-1],
             "lost": round(self.left * self.weight),
-            "peak_per_s": round(max(rates.values())),
+            "peak_per_s": round(max(rate for _, rate in rates)),
             "later_per_s": round(max(later, default=0)),
             "refused": round(self.refused), "dropped": round(self.dropped),
             "expired": round(self.expired),
             "requests_a_node": self.requests / self.case.nodes,
-            "work_s": self.work_s,
+            "work_back_s": self.work_back_s,
         }
 
 
