@@ -19,6 +19,7 @@ GIVE_UP_S = 300   # after the end; who is not back then counts as lost
 LATER_S = (35, 65)  # after the end: what is left of the herd in its second and third round
 BIN_S = 0.1
 SYN_S = (0, 1, 3, 7)  # when a kernel asks for a connection again (Linux: 1 s, doubled)
+FIRST_REPEAT_S = 0.2  # of what was sent and is not acknowledged (Linux)
 RESTED_S = 0.05       # http/load.c, RESTED_MS
 PASS_COUNTS_S, NEWEST_SHARE = 0.5, 8  # http/load.c
 
@@ -137,14 +138,22 @@ class Herd:
         self.fail_until(member, when_s, lambda when_s: when_s)
 
     def cut(self, member, asked_s, every_s):
-        """Nothing arrives, and nobody says so: what is under way is overdue at last."""
-        if asked_s + every_s >= self.end_s:
-            member.connected, member.ready = True, True
-            self.connections += self.weight
-            self.at(asked_s + every_s, self.ask, member)
+        """Nothing arrives, and nobody says so. The kernels repeat what was under way, twice as late
+        each time; what is not there when it is overdue is given up."""
+        due_s = asked_s + every_s
+        repeated_s = FIRST_REPEAT_S
+        answered_s = due_s
+        while answered_s < self.end_s:
+            answered_s = due_s + repeated_s
+            repeated_s *= 2
+        overdue_s = due_s + self.n["slack_s"]
+        if answered_s > overdue_s:
+            self.fail_until(member, overdue_s, lambda when_s: when_s + self.n["short_timeout_s"])
             return
-        overdue_s = asked_s + every_s + self.n["slack_s"]
-        self.fail_until(member, overdue_s, lambda when_s: when_s + self.n["short_timeout_s"])
+        member.connected, self.now = True, self.end_s
+        self.connections += self.weight
+        self.get_ready(member)
+        self.at(answered_s, self.ask, member)
 
     def fail_until(self, member, when_s, fails_at):
         """Tries until one finds the index there; `fails_at` tells when one ends that does not."""
