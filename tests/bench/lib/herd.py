@@ -11,7 +11,8 @@ import dataclasses
 import heapq
 import math
 import random
-import statistics
+
+from tests.bench.lib.report import percentile
 
 MEMBERS, MEMBERS_OF_ONE = 4000, 1000  # the latter where all are in one network
 WATCH_S = 65      # after the end of the outage: three rounds of polls
@@ -397,13 +398,14 @@ class Herd:
                 for start in bins]
 
     def result(self):
-        back = sorted(member.back_s for member in self.members if member.back_s is not None)
+        back = sorted(math.inf if member.back_s is None else member.back_s
+                      for member in self.members)
         rates = self.rates()
         later = [rate for start_s, rate in rates if LATER_S[0] <= start_s < LATER_S[1] - 1]
         return {
-            "median_s": statistics.median(back) if back else None,
-            "p99_s": back[math.ceil(0.99 * len(back)) - 1] if back else None,
-            "all_s": None if self.left else back[-1],
+            "median_s": percentile(back, 0.5),
+            "p99_s": percentile(back, 0.99),
+            "all_s": back[-1],
             "lost": round(self.left * self.weight),
             "peak_per_s": round(max(rate for _, rate in rates)),
             "later_per_s": round(max(later, default=0)),
