@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """Does the simulation of scaling.py tell what a real restart does?
 
-So many real clients (`client_herd`, one process) are at rest at a real index, which goes away for a
-while and comes back, with its database or without. Measured is when each client had the index again,
-and what that took of a processor; predicted is what `lib/herd.py` says of the same. `rest` is a poll
-by itself: where few come, each has a pass over the sockets of its own, and one more at its end.
+So many real clients (`client_herd`, one process) are at rest at a real index, which goes away for
+a while and comes back, with its database or without. Measured is when each client had the index
+again, and what that took of a processor; predicted is what `lib/herd.py` says of the same. `rest`
+is a poll by itself: where few come, each has a pass over the sockets of its own, and one more at
+its end.
 """
 
 import os
@@ -75,7 +76,7 @@ def new_index(port):
 
 
 def measure(nodes, kind, outage_s, nodes_of_network):
-    """When each was back, in seconds after the start, and the CPU that the index took until then."""
+    """When each was back, in seconds after the start, and the index's CPU until then."""
     port = free_port()
     first, second = new_index(port), new_index(port)
     try:

@@ -17,7 +17,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from tests.bench.lib import arithmetic  # noqa: E402
-from tests.bench.lib.arithmetic import MILLION, Profile, cost, fan_out, fullest, limits  # noqa: E402
+from tests.bench.lib.arithmetic import (  # noqa: E402
+    MILLION, Profile, cost, fan_out, fullest, limits)
 from tests.bench.lib.assumptions import KNOWN, read  # noqa: E402
 from tests.bench.lib.herd import GIVE_UP_S, NO_JITTER, Case, Herd, Rules  # noqa: E402
 from tests.bench.lib.plot import line_chart  # noqa: E402
@@ -71,15 +72,15 @@ class Scaling:
         for profile in (POLLS, LARGE, BEATS, PROXIED):
             for nodes in (1000, 10000, 100000, MILLION):
                 found = cost(profile, nodes, self.numbers)
-                table.row(profile=profile.name, nodes=nodes, requests=round(found["requests_per_s"]),
-                          cores=found["cores"], memory=round(found["memory"] / MIB),
-                          disk=found["disk"] / MIB, out=found["bytes_per_s"] / 1e6)
+                table.row(profile=profile.name, nodes=nodes,
+                          requests=round(found["requests_per_s"]), cores=found["cores"],
+                          memory=round(found["memory"] / MIB), disk=found["disk"] / MIB, out=found["bytes_per_s"] / 1e6)
 
     def fan_outs(self):
         table = self.table("fan_out", f"{MILLION:,} nodes that all watch, by the size of their "
-                           "networks", network="nodes of a network", changes="changes an hour, each",
-                           told="changes a second told to one", replies="replies a second",
-                           cores="cores", out="MB out a second")
+                           "networks", network="nodes of a network",
+                           changes="changes an hour, each", told="changes a second told to one",
+                           replies="replies a second", cores="cores", out="MB out a second")
         lines = {}
         for an_hour in (0.1, 1, 10):
             for size in (10, 100, 1000, 10000, 50000):
@@ -176,7 +177,7 @@ class Scaling:
         lines = {}
         for name, rules in (("as it is", Rules()), ("20 % less, at random", SPREAD[1])):
             herd, _ = self.herd(20000, 1, rules=rules)
-            lines[name] = [(at, rate / 1000) for at, rate in herd.rates()[::5]]
+            lines[name] = [(at, rate / 1000) for at, rate in herd.rates()[:601:10]]
         self.pictures["scaling-echo"] = line_chart(
             "20,000 nodes after a restart of 1 s", "seconds after it", "thousand requests a second",
             lines, log_x=False, log_y=False)
@@ -203,8 +204,9 @@ def markdown(table):
 
 def assumed(numbers):
     lines = ["| name | value | from |", "|---|---|---|"]
-    lines += [f"| `{name}` | {numbers[name]:,.3g} | {source if numbers[name] == value else 'measured'} |"
-              for name, (value, source) in KNOWN.items()]
+    for name, (value, source) in KNOWN.items():
+        source = source if numbers[name] == value else "measured"
+        lines.append(f"| `{name}` | {show(numbers[name])} | {source} |")
     return "\n".join(lines)
 
 

@@ -12,9 +12,9 @@ NEVER = 100 * MILLION  # so many nodes are not asked about
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
-    """Nodes that are alike. `polls`: each reads its mailbox and the list by long polls; otherwise it
-    only sends heartbeats. `changes_an_hour`: how often a node comes, goes or moves. `proxied`: few
-    connections carry all, which polls cannot do."""
+    """Nodes that are alike. `polls`: each reads its mailbox and the list by long polls; otherwise
+    it only sends heartbeats. `changes_an_hour`: how often a node comes, goes or moves. `proxied`:
+    few connections carry all, which polls cannot do."""
 
     name: str
     polls: bool = True
@@ -37,8 +37,8 @@ def fan_out(network_nodes, changes_an_hour, numbers):
 
 
 def cost(profile, nodes, numbers):
-    """Of all that for one index: requests, cores and bytes sent of a second, and bytes of memory and
-    disk. `cores_together` is where each pass over the sockets has many requests; as long as the
+    """Of all that for one index: requests, cores and bytes sent of a second, and bytes of memory
+    and disk. `cores_together` is where each pass over the sockets has many requests; as long as the
     index has time to spare, each has a pass of its own."""
     rate = nodes * signs_per_s(profile, numbers)
     each_us = numbers["poll_us" if profile.polls else "beat_us"]
@@ -79,7 +79,7 @@ def most_nodes(profile, numbers, name, limit):
 
 
 def limits(profile, numbers):
-    """How many nodes one index takes until each of its resources is used up, the first one first."""
+    """How many nodes one index takes until each of its resources is used up, the first first."""
     most = {
         "--max-waiters": most_nodes(profile, numbers, "waiters", numbers["max_waiters"]),
         "--max-connections": most_nodes(profile, numbers, "connections",

@@ -56,7 +56,7 @@ MEASURED = {
 
 
 def read(paths):
-    """The numbers by name; those in the files win: results of the measurements, or {name: value}."""
+    """The numbers by name; those in the files win: results of measurements, or {name: value}."""
     numbers = {name: value for name, (value, _) in KNOWN.items()}
     for path in paths:
         with open(path, encoding="utf-8") as file:

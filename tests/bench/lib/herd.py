@@ -87,7 +87,7 @@ class Herd:
         self.wait_s = min(numbers["wait_most_s"], int(numbers["ttl_s"] * numbers["wait_share"]))
         self.events, self.order = [], 0
         self.backlog, self.waiting, self.woken = (collections.deque() for _ in range(3))
-        self.queued = self.connections = self.parked = 0
+        self.queued = self.connections = self.parked = self.handshakes = 0
         self.busy, self.pass_s, self.ended_s, self.spread = False, 0, -math.inf, 0
         self.left, self.now = count, 0
         self.arrivals = collections.Counter()
@@ -232,7 +232,8 @@ class Herd:
         else:
             self.dropped += self.weight
             if tries + 1 < len(SYN_S):
-                self.at(asked_s + SYN_S[tries + 1], self.arrive, member, request, asked_s, tries + 1)
+                tries += 1
+                self.at(asked_s + SYN_S[tries], self.arrive, member, request, asked_s, tries)
             return
         self.wake()
 
