@@ -74,7 +74,8 @@ class Scaling:
                 found = cost(profile, nodes, self.numbers)
                 table.row(profile=profile.name, nodes=nodes,
                           requests=round(found["requests_per_s"]), cores=found["cores"],
-                          memory=round(found["memory"] / MIB), disk=found["disk"] / MIB, out=found["bytes_per_s"] / 1e6)
+                          memory=round(found["memory"] / MIB), disk=found["disk"] / MIB,
+                          out=found["bytes_per_s"] / 1e6)
 
     def fan_outs(self):
         table = self.table("fan_out", f"{MILLION:,} nodes that all watch, by the size of their "
