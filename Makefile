@@ -46,8 +46,9 @@ HELPER_SOURCES = $(filter-out $(TEST_SOURCES),$(wildcard tests/unit/*.c tests/st
 CLIENT_BENCH_SOURCES = $(wildcard tests/bench/client_*.c)
 BENCH_SOURCES = $(filter-out $(CLIENT_BENCH_SOURCES),$(wildcard tests/bench/*.c))
 LOAD_SOURCES = $(wildcard tests/bench/load/*.c)
+CLIENT_COUNT_SOURCES = $(wildcard tests/instructions/client_*.c)
 CLIENT_ALL_SOURCES = $(CLIENT_SOURCES) $(CLI_SOURCES) $(CLIENT_TEST_SOURCES) \
-	$(CLIENT_HELPER_SOURCES) $(CLIENT_BENCH_SOURCES) $(EXAMPLE_SOURCES)
+	$(CLIENT_HELPER_SOURCES) $(CLIENT_BENCH_SOURCES) $(CLIENT_COUNT_SOURCES) $(EXAMPLE_SOURCES)
 SOURCES = $(SERVER_SOURCES) $(TEST_SOURCES) $(HELPER_SOURCES) $(BENCH_SOURCES) $(LOAD_SOURCES)
 CLIENT_FUZZ_SOURCES = $(wildcard tests/fuzz/fuzz_client_*.c)
 FUZZ_SOURCES = $(filter-out $(CLIENT_FUZZ_SOURCES),$(wildcard tests/fuzz/*.c))
@@ -61,6 +62,8 @@ TEST_PROGRAMS = $(TEST_SOURCES:%.c=$(BUILD)/%)
 CLIENT_TEST_PROGRAMS = $(CLIENT_TEST_SOURCES:%.c=$(BUILD)/%)
 BENCH_PROGRAMS = $(BENCH_SOURCES:%.c=$(BUILD)/%)
 CLIENT_BENCH_PROGRAMS = $(CLIENT_BENCH_SOURCES:%.c=$(BUILD)/%)
+CLIENT_COUNT_PROGRAMS = $(CLIENT_COUNT_SOURCES:%.c=$(BUILD)/%)
+STILL = $(BUILD)/tests/instructions/still.so $(BUILD)/tests/instructions/heap.so
 BENCHES = $(filter-out %/__init__.py,$(wildcard tests/bench/*.py))
 PRELOADS = $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/faults/*.c))
 
@@ -147,19 +150,20 @@ $(CLIENT_TEST_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/%.o \
 	$(Q)mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(CLIENT_LIBS) $(TEST_LIBS)
 
-$(CLIENT_BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/libsignpost.a
+$(CLIENT_BENCH_PROGRAMS) $(CLIENT_COUNT_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/libsignpost.a
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(CLIENT_LIBS)
 
 # What a test puts under the programs with LD_PRELOAD; without sanitizers, which want to be first.
-$(PRELOADS): $(BUILD)/%.so: %.c | toolchain
+$(PRELOADS) $(STILL): $(BUILD)/%.so: %.c | toolchain
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(DEFINES) $(WARNINGS) -O2 -g -shared -fPIC -fno-builtin -o $@ $<
 
 # The library may stand in an application: its own names stay inside it.
-$(BUILD)/obj/client/%.o $(BUILD)/obj/tests/client/%.o $(BUILD)/obj/tests/bench/client_%.o: DEFINES = $(CLIENT_DEFINES)
+$(BUILD)/obj/client/%.o $(BUILD)/obj/tests/client/%.o $(BUILD)/obj/tests/bench/client_%.o \
+$(BUILD)/obj/tests/instructions/client_%.o: DEFINES = $(CLIENT_DEFINES)
 $(BUILD)/obj/client/%.o: PIC = -fPIC -fvisibility=hidden
 
 # Also by another Makefile: the flags are part of what an object is.
@@ -218,6 +222,17 @@ test-valgrind: ## install what is missing, and run the tests of the client under
 	@tests/setup build suites:client valgrind
 	@$(MAKE) --no-print-directory tests
 	@tests/run --build $(BUILD) --valgrind client
+
+# The programs as they are built otherwise; tests/instructions/budget is what each may take.
+instructions: instructions-build ## install what is missing, and count instructions of the hot paths (ARGS="--write")
+	@tests/instructions/measure --build $(BUILD) $(ARGS)
+
+instructions-selftest: instructions-build ## plant a slowdown in the index, and see it found by its instructions
+	@tests/instructions/selftest $(BUILD)
+
+instructions-build:
+	@tests/setup build instructions
+	@$(MAKE) --no-print-directory all $(EXAMPLES) $(STILL) $(CLIENT_COUNT_PROGRAMS)
 
 # The server's own code as it is, without what hardening adds; what a test kills leaves no counts.
 COVERAGE_SUITES = unit store http
@@ -282,7 +297,8 @@ bench: ## install what is missing, and measure: a script a question, in tests/be
 
 # --- linting ------------------------------------------------------------------------------------
 
-LINT_SOURCES = $(SOURCES) $(FUZZ_SOURCES) $(wildcard tests/faults/*.c)
+LINT_SOURCES = $(SOURCES) $(FUZZ_SOURCES) $(wildcard tests/faults/*.c) \
+	tests/instructions/still.c tests/instructions/heap.c
 LINT_CLIENT_SOURCES = $(CLIENT_ALL_SOURCES) $(CLIENT_FUZZ_SOURCES)
 LINT_FILES = $(LINT_SOURCES) $(LINT_CLIENT_SOURCES) \
 	$(wildcard server/*.h server/*/*.h client/*.h client/*/*.h tests/*/*.h tests/bench/*/*.h)
@@ -371,5 +387,6 @@ help: ## this list
 
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
-.PHONY: all toolchain run examples setup test tests check test-valgrind coverage fuzz api demo bench lint lint-includes lint-format \
+.PHONY: all toolchain run examples setup test tests check test-valgrind instructions \
+	instructions-selftest instructions-build coverage fuzz api demo bench lint lint-includes lint-format \
 	lint-cppcheck lint-analyzer lint-tidy lint-selftest install uninstall clean help

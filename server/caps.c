@@ -9,6 +9,7 @@
 
 /* For what is no connection of strangers: files, epoll, listeners, dial-backs, operations. */
 #define DESCRIPTORS_ASIDE (64 + LIMIT_CHECK_SOCKETS + LIMIT_OPS_PLACES)
+#define DAEMON_DESCRIPTORS 2 /* of each of libmicrohttpd's daemons */
 
 void caps_fit(struct options *options)
 {
@@ -23,6 +24,8 @@ void caps_fit(struct options *options)
     }
     size_t room = limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
     room = room > 2 * DESCRIPTORS_ASIDE ? room - DESCRIPTORS_ASIDE : DESCRIPTORS_ASIDE;
+    if (room < SIZE_MAX / 2)
+        room -= room / LIMIT_DAEMON_CONNECTIONS * DAEMON_DESCRIPTORS;
     if (room < SIZE_MAX / 2 && (!options->max_connections || options->max_connections > room))
         options->max_connections = room;
     /* A parked poll holds a connection: some must be left for everything else. */

@@ -94,6 +94,7 @@
 #define LIMIT_LOG_PATH_CHARS 128         /* of a request's path, in the log */
 #define LIMIT_VARIABLE_CHARS 128         /* of an environment variable's name, in the log */
 #define LIMIT_LOG_LINES_A_SECOND 20      /* of one kind that strangers can cause */
+#define LIMIT_DAEMON_CONNECTIONS 256     /* of one daemon of libmicrohttpd */
 #define LIMIT_CONNECTION_POOL_BYTES 5376 /* request line and headers of one request */
 #define LIMIT_HEADER_BYTES 4096          /* of it for the request, so that its reply fits too */
 #define LIMIT_BODY_BYTES (LIMIT_MESSAGE_BYTES + 4096)

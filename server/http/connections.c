@@ -57,6 +57,13 @@ void http_connection_enter(struct http_connection *connection, enum http_phase p
         shutdown(connection->fd, SHUT_RDWR);
 }
 
+void http_connection_resume(struct http_connection *connection)
+{
+    MHD_resume_connection(connection->mhd);
+    connection->daemon->due = true;
+    connection->loop->triggered = true;
+}
+
 struct http_connection *http_connection_of(struct MHD_Connection *mhd)
 {
     const union MHD_ConnectionInfo *info =
@@ -143,14 +150,18 @@ static size_t *count_of(struct http_connection *connection)
     return connection->ops ? &loop->ops_connections : &loop->connections;
 }
 
-static struct http_connection *connection_new(struct http_loop *loop, struct MHD_Connection *mhd)
+static struct http_connection *connection_new(
+    struct http_daemon *daemon, struct MHD_Connection *mhd)
 {
+    struct http_loop *loop = daemon->loop;
     struct http_connection *connection = calloc(1, sizeof *connection);
     const union MHD_ConnectionInfo *info;
 
     if (!connection)
         return NULL;
     connection->loop = loop;
+    connection->daemon = daemon;
+    connection->mhd = mhd;
     connection->heard_ms = INT64_MIN;
     info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
     connection->fd = info->connect_fd;
@@ -166,6 +177,7 @@ static struct http_connection *connection_new(struct http_loop *loop, struct MHD
     if (connection->source)
         connection->source->connections++;
     *count_of(connection) += 1;
+    daemon->connections++;
     phase_join(connection, HTTP_HEADERS);
     if (connection->tls) {
         tls_begin(mhd);
@@ -207,6 +219,7 @@ static void connection_free(struct http_connection *connection)
         source_release(loop->config.sources, connection->source);
     }
     *count_of(connection) -= 1;
+    connection->daemon->connections--;
     if (connection->ops)
         connections_forget_ops(loop, connection->fd);
     free(connection);
@@ -215,12 +228,14 @@ static void connection_free(struct http_connection *connection)
 void connections_notify(void *user, struct MHD_Connection *mhd, void **socket_context,
     enum MHD_ConnectionNotificationCode code)
 {
+    struct http_daemon *daemon = user;
+
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        *socket_context = connection_new(user, mhd);
+        *socket_context = connection_new(daemon, mhd);
         /* Without one it has no deadline, and cannot be refused here. */
         if (!*socket_context) {
             int fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-            connections_forget_ops(user, fd);
+            connections_forget_ops(daemon->loop, fd);
             shutdown(fd, SHUT_RDWR);
         }
     } else if (*socket_context) {

@@ -1,6 +1,7 @@
 #include "http/handshake.h"
 
 #include "error.h"
+#include "http/loop.h"
 #include "http/tls.h"
 
 #include <stdlib.h>
@@ -52,7 +53,7 @@ static void wake(struct handshakes *handshakes, struct handshake *handshake)
     (void)epoll_ctl(handshakes->epoll_fd, EPOLL_CTL_DEL, handshake->fd, NULL);
     leave(handshakes, handshake);
     join(handshakes, handshake, HANDSHAKE_ACTIVE);
-    MHD_resume_connection(handshake->mhd);
+    http_connection_resume(http_connection_of(handshake->mhd));
 }
 
 static void on_events(uv_poll_t *handle, int status, int ready)

@@ -21,9 +21,8 @@
 #define PUMP_MS 50         /* and how long they may take: new connections wait meanwhile */
 #define PUMP_AGAIN_MS 1000 /* the longest sleep while a connection has a deadline */
 #define TURNED_AWAY_RETRY_S 5
-#define RETRY_JITTER_S 3    /* a Retry-After is longer than needed by less than that */
-#define OPS_TURNS 3         /* to find a place for a connection for operations */
-#define CONNECTION_SLACK 64 /* our own limit must be met before libmicrohttpd's */
+#define RETRY_JITTER_S 3 /* a Retry-After is longer than needed by less than that */
+#define OPS_TURNS 3      /* to find a place for a connection for operations */
 
 /* --- the pump -------------------------------------------------------------------------------- */
 
@@ -45,24 +44,8 @@ static void on_timer(uv_timer_t *timer)
     http_loop_pump(timer->data);
 }
 
-/* When libmicrohttpd wants to be run again without anything having become ready. */
-static uint64_t shortest_timeout_ms(const struct http_loop *loop)
-{
-    uint64_t shortest_ms = PUMP_AGAIN_MS;
-
-    for (int scheme = 0; scheme < HTTP_SCHEMES; scheme++) {
-        MHD_UNSIGNED_LONG_LONG timeout_ms;
-        if (loop->daemons[scheme] &&
-            MHD_get_timeout(loop->daemons[scheme], &timeout_ms) == MHD_YES &&
-            timeout_ms < shortest_ms)
-            shortest_ms = timeout_ms;
-    }
-    return shortest_ms;
-}
-
 void http_loop_pump(struct http_loop *loop)
 {
-    uint64_t timeout_ms = PUMP_AGAIN_MS;
     bool more = true;
 
     if (loop->pumping || loop->closed)
@@ -73,41 +56,34 @@ void http_loop_pump(struct http_loop *loop)
     for (int turn = 0; more && turn < PUMP_TURNS && (!turn || loop_now_ms(loop) < end_ms); turn++) {
         loop->triggered = false;
         load_begin_pass(&loop->load, loop_now_ms(loop));
-        for (int scheme = 0; scheme < HTTP_SCHEMES; scheme++)
-            if (loop->daemons[scheme])
-                MHD_run(loop->daemons[scheme]);
+        more = daemons_run(loop);
         if (loop->handshakes)
             handshakes_rest(loop->handshakes);
-        bool again = loop->config.pass_done(loop->config.user);
+        more |= loop->config.pass_done(loop->config.user);
         load_end_pass(&loop->load, loop_now_ms(loop));
-        timeout_ms = shortest_timeout_ms(loop);
-        more = again || loop->triggered || timeout_ms == 0;
+        more |= loop->triggered;
     }
     loop->pumping = false;
     if (more)
         /* Not 0: libuv would run it again at once, and again, and accept nobody meanwhile. */
         uv_timer_start(&loop->timer, on_timer, 1, 0);
     else if ((connections_have_deadlines(loop) || listeners_pause(loop->listeners)))
-        uv_timer_start(&loop->timer, on_timer, timeout_ms, 0);
+        uv_timer_start(&loop->timer, on_timer, PUMP_AGAIN_MS, 0);
     else
         uv_timer_stop(&loop->timer);
 }
 
-static void on_events(uv_poll_t *events, int status, int ready)
+static void on_polled(uv_check_t *check)
 {
-    (void)status;
-    (void)ready;
-    http_loop_pump(events->data);
+    struct http_loop *loop = check->data;
+
+    if (daemons_are_due(loop))
+        http_loop_pump(loop);
 }
 
 enum importance http_loop_least(const struct http_loop *loop)
 {
     return load_least(&loop->load);
-}
-
-void http_loop_trigger(struct http_loop *loop)
-{
-    loop->triggered = true;
 }
 
 bool http_loop_triggered(const struct http_loop *loop)
@@ -212,9 +188,11 @@ static void on_accepted(
     if (scheme == HTTP_OPS ? !admit_ops(loop, fd, &address)
                            : !admit(loop, fd, (enum http_scheme)scheme, &address))
         return;
-    struct MHD_Daemon *daemon = loop->daemons[scheme == HTTP_OPS ? HTTP_PLAIN : scheme];
+    struct http_daemon *daemon =
+        daemons_with_room(loop, scheme == HTTP_OPS ? HTTP_PLAIN : (enum http_scheme)scheme);
+    daemon->due = true;
     /* On failure libmicrohttpd has closed the socket. */
-    if (MHD_add_connection(daemon, fd, peer, peer_size) != MHD_YES) {
+    if (MHD_add_connection(daemon->mhd, fd, peer, peer_size) != MHD_YES) {
         log_refused("-", &address, "libmicrohttpd");
         connections_forget_ops(loop, fd);
         return;
@@ -250,40 +228,6 @@ int http_loop_listen(struct http_loop *loop, const struct address *address, uint
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-__attribute__((format(printf, 2, 0))) static void on_mhd_log(
-    void *user, const char *format, va_list arguments)
-{
-    char line[256];
-
-    (void)user;
-    vsnprintf(line, sizeof line, format, arguments);
-    line[strcspn(line, "\n")] = '\0';
-    if (log_takes(LOG_DEBUG, "libmicrohttpd", NULL, 0))
-        log_event(LOG_DEBUG, "libmicrohttpd", "text", line, NULL);
-}
-
-static struct MHD_Daemon *start_daemon(struct http_loop *loop, enum http_scheme scheme)
-{
-    const struct http_loop_config *config = &loop->config;
-    unsigned limit = config->max_connections && config->max_connections < 1000000
-                         ? (unsigned)config->max_connections + CONNECTION_SLACK
-                         : 1000000;
-    struct MHD_OptionItem options[] = {
-        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, tls_certificate_callback()},
-        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)TLS_PRIORITIES},
-        {MHD_OPTION_END, 0, NULL},
-    };
-
-    return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
-                                MHD_USE_ERROR_LOG | (scheme == HTTP_TLS ? MHD_USE_TLS : 0),
-        0, NULL, NULL, config->handle, config->user, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
-        MHD_OPTION_NOTIFY_CONNECTION, connections_notify, loop, MHD_OPTION_NOTIFY_COMPLETED,
-        config->complete, config->user, MHD_OPTION_URI_LOG_CALLBACK, config->begin, config->user,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_CONNECTION_POOL_BYTES,
-        MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_ARRAY,
-        scheme == HTTP_TLS ? options : &options[2], MHD_OPTION_END);
-}
-
 int http_loop_new(
     const struct http_loop_config *config, struct http_loop **ret_loop, struct fault *ret_fault)
 {
@@ -299,25 +243,22 @@ int http_loop_new(
     loop->phase_limits_ms[HTTP_REPLY] = LIMIT_REPLY_DEADLINE_MS;
     loop->phase_limits_ms[HTTP_IDLE] = LIMIT_IDLE_MS;
     loop->listeners = listeners_new(config->uv, on_accepted, on_ready_to_run, loop);
-    for (int scheme = 0; scheme < schemes; scheme++)
-        loop->daemons[scheme] = start_daemon(loop, (enum http_scheme)scheme);
-    bool failed = !loop->listeners || !loop->daemons[schemes - 1] || !loop->daemons[0];
+    bool failed = !loop->listeners;
+    for (int scheme = 0; !failed && scheme < schemes; scheme++)
+        failed = !daemons_add(loop, (enum http_scheme)scheme);
     if (!failed && config->tls)
         failed = handshakes_new(config->uv, on_heard, on_ready_to_run, loop, &loop->handshakes);
     if (failed) {
-        for (int scheme = 0; scheme < schemes; scheme++)
-            if (loop->daemons[scheme])
-                MHD_stop_daemon(loop->daemons[scheme]);
+        daemons_close(loop);
+        uv_run(config->uv, UV_RUN_NOWAIT);
+        daemons_free(loop);
         listeners_free(loop->listeners);
         free(loop);
         return fault_set(ret_fault, ERROR_NO_MEMORY, "libmicrohttpd did not start");
     }
-    for (int scheme = 0; scheme < schemes; scheme++) {
-        uv_poll_init(config->uv, &loop->events[scheme],
-            MHD_get_daemon_info(loop->daemons[scheme], MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
-        loop->events[scheme].data = loop;
-        uv_poll_start(&loop->events[scheme], UV_READABLE, on_events);
-    }
+    uv_check_init(config->uv, &loop->polled);
+    loop->polled.data = loop;
+    uv_check_start(&loop->polled, on_polled);
     uv_timer_init(config->uv, &loop->timer);
     loop->timer.data = loop;
     *ret_loop = loop;
@@ -359,12 +300,8 @@ void http_loop_close(struct http_loop *loop)
         handshakes_wake(loop->handshakes);
         handshakes_close(loop->handshakes);
     }
-    for (int scheme = 0; scheme < HTTP_SCHEMES; scheme++) {
-        if (!loop->daemons[scheme])
-            continue;
-        uv_close((uv_handle_t *)&loop->events[scheme], NULL);
-        MHD_stop_daemon(loop->daemons[scheme]);
-    }
+    uv_close((uv_handle_t *)&loop->polled, NULL);
+    daemons_close(loop);
 }
 
 void http_loop_free(struct http_loop *loop)
@@ -373,5 +310,6 @@ void http_loop_free(struct http_loop *loop)
         return;
     listeners_free(loop->listeners);
     handshakes_free(loop->handshakes);
+    daemons_free(loop);
     free(loop);
 }

@@ -34,12 +34,14 @@ enum http_phase {
 enum http_scheme {
     HTTP_PLAIN,
     HTTP_TLS,
-    HTTP_SCHEMES,           /* libmicrohttpd has a daemon for each */
+    HTTP_SCHEMES,           /* a daemon of libmicrohttpd speaks one of these */
     HTTP_OPS = HTTP_SCHEMES /* plain, for operations: it is there when the others are full */
 };
 
 struct http_connection {
     struct http_loop *loop;
+    struct http_daemon *daemon;
+    struct MHD_Connection *mhd;
     struct http_connection *next, *previous; /* of its phase, the oldest first */
     enum http_phase phase;
     int64_t since_ms;      /* in this phase */
@@ -86,8 +88,7 @@ void http_loop_pump(struct http_loop *loop);
 /* What is less important than this is turned away now. */
 enum importance http_loop_least(const struct http_loop *loop);
 
-/* A connection was resumed: the loop pumps before it sleeps. */
-void http_loop_trigger(struct http_loop *loop);
+/* A connection was resumed: whoever runs the loop pumps before it sleeps. */
 bool http_loop_triggered(const struct http_loop *loop);
 
 /* For a Retry-After: up to two seconds more than `seconds`, so that those who are told at the same
@@ -96,6 +97,9 @@ int http_loop_spread_s(struct http_loop *loop, int seconds);
 
 struct http_connection *http_connection_of(struct MHD_Connection *mhd);
 void http_connection_enter(struct http_connection *connection, enum http_phase phase);
+
+/* One that was suspended goes on with the next pump. */
+void http_connection_resume(struct http_connection *connection);
 
 /* Its TLS handshake is over. */
 void http_connection_secured(struct http_connection *connection);

@@ -1,8 +1,9 @@
-/* What loop.c (libmicrohttpd in the loop) and connections.c (each connection, its phase, and what
- * it holds) share. */
+/* What loop.c (libmicrohttpd in the loop), daemons.c (how many of it there are) and connections.c
+ * (each connection, its phase, and what it holds) share. */
 #ifndef SIGNPOST_HTTP_LOOP_INTERNAL_H
 #define SIGNPOST_HTTP_LOOP_INTERNAL_H
 
+#include "http/daemons.h"
 #include "http/loop.h"
 #include "server_limits.h"
 
@@ -12,10 +13,9 @@ struct phase_list {
 
 struct http_loop {
     struct http_loop_config config;
-    struct MHD_Daemon
-        *daemons[HTTP_SCHEMES]; /* that of HTTPS: NULL, where there is no certificate */
-    uv_poll_t events[HTTP_SCHEMES];
+    struct http_daemon *daemons[HTTP_SCHEMES]; /* of HTTPS: none, where there is no certificate */
     bool closed;
+    uv_check_t polled; /* after sockets were found ready */
     uv_timer_t timer;
     struct listeners *listeners;
     struct handshakes *handshakes; /* NULL, where there is no certificate */
@@ -39,7 +39,7 @@ static inline int64_t loop_now_ms(const struct http_loop *loop)
     return clock_now_ms(loop->config.clock);
 }
 
-/* As libmicrohttpd tells of it (MHD_OPTION_NOTIFY_CONNECTION); `user` is the loop. */
+/* As libmicrohttpd tells of it (MHD_OPTION_NOTIFY_CONNECTION); `user` is the struct http_daemon. */
 void connections_notify(void *user, struct MHD_Connection *mhd, void **socket_context,
     enum MHD_ConnectionNotificationCode code);
 

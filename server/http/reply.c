@@ -38,8 +38,7 @@ static void request_resume(struct request *request)
     if (!request->suspended)
         return;
     request->suspended = false;
-    MHD_resume_connection(request->mhd);
-    http_loop_trigger(request->door->loop);
+    http_connection_resume(request->connection);
 }
 
 static bool has_header(const struct reply_header *headers, const char *name)

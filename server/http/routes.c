@@ -15,6 +15,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define LIST_TAG_SIZE (CURSOR_TEXT_SIZE + 4) /* W/, and quotes */
+
 /* --- pieces of a poll's answer --------------------------------------------------------------- */
 
 static bool gather_node(const struct node_view *node, void *user)
@@ -46,6 +48,22 @@ static bool gather_message(const struct message_view *message, void *user)
     return request_page_grew(request, messages->length - before, messages->length);
 }
 
+static void write_tag(const struct cursor *cursor, char ret_tag[LIST_TAG_SIZE])
+{
+    char text[CURSOR_TEXT_SIZE];
+
+    snprintf(ret_tag, LIST_TAG_SIZE, "W/\"%s\"", cursor_format(cursor, text));
+}
+
+static bool is_known(const struct cursor *cursor, void *user)
+{
+    struct request *request = user;
+    char tag[LIST_TAG_SIZE];
+
+    write_tag(cursor, tag);
+    return etag_is_known(request, tag);
+}
+
 static bool match_filters(const char *meta, void *user)
 {
     struct request *request = user;
@@ -67,6 +85,7 @@ static void poll_by_query(struct request *request, bool list, bool mail, poll_do
         .on_node = gather_node,
         .on_gone = gather_gone,
         .on_message = gather_message,
+        .is_known = list && !mail ? is_known : NULL,
     };
 
     if (query_read_poll(request, &poll, &fault)) {
@@ -93,7 +112,7 @@ static void list_answered(const struct fault *fault, const struct poll_result *r
 {
     struct request *request = user;
     struct text body = {0}, link = {0};
-    char cursor[CURSOR_TEXT_SIZE], tag[CURSOR_TEXT_SIZE + 4];
+    char tag[LIST_TAG_SIZE];
     struct reply_header headers[3] = {{0}};
 
     request_poll_done(request);
@@ -103,8 +122,7 @@ static void list_answered(const struct fault *fault, const struct poll_result *r
     }
     if (result->list_changed)
         request_heard(request);
-    cursor_format(&result->cursor, cursor);
-    snprintf(tag, sizeof tag, "W/\"%s\"", cursor);
+    write_tag(&result->cursor, tag);
     headers[0] = (struct reply_header){MHD_HTTP_HEADER_ETAG, tag};
     if (etag_is_known(request, tag)) {
         request_reply(request, MHD_HTTP_NOT_MODIFIED, NULL, NULL, headers);

@@ -266,6 +266,8 @@ struct poll_request {
     const char *after_id; /* NULL, or go on with a whole list after this id */
     size_t list_limit;
     bool (*match)(const char *meta, void *user); /* NULL: all */
+    /* Has the caller the whole list of that cursor already? Then none is read. NULL: no */
+    bool (*is_known)(const struct cursor *cursor, void *user);
     int64_t heard_ms; /* when this connection last heard of a change; INT64_MIN: never */
 
     bool mail;

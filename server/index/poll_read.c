@@ -191,7 +191,9 @@ static void read_list(struct poll *poll)
         (request->since.epoch != result->cursor.epoch || request->since.seq > result->cursor.seq ||
             request->since.seq < network->horizon || network->pruning);
     result->list_changed = request->has_since;
-    if (!network || !network->stored) {
+    bool known =
+        !request->has_since && request->is_known && request->is_known(&result->cursor, poll->user);
+    if (!network || !network->stored || known) {
         list_read(0, poll);
     } else if (request->has_since && !result->reset) {
         /* With no row at all the cursor moves on too: what changed has changed again since. */
