@@ -1,5 +1,7 @@
 #include "codec_internal.h"
 
+#include "digits.h"
+
 #include <string.h>
 #include <time.h>
 
@@ -79,14 +81,9 @@ static void write_string_or_null(struct text *out, const char *string)
 /* Digits of `number`, at least `width` of them. */
 static void write_digits(struct text *out, uint64_t number, size_t width)
 {
-    char digits[20];
-    size_t at = sizeof digits;
+    char digits[DIGITS_MAX];
 
-    while (number > 0 || sizeof digits - at < width) {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    }
-    text_append(out, digits + at, sizeof digits - at);
+    text_append(out, digits, (size_t)(digits_write(digits, number, width) - digits));
 }
 
 void codec_write_integer(struct text *out, uint64_t number)
