@@ -121,12 +121,10 @@ void codec_write_time(struct text *out, int64_t wall_ms)
     gmtime_r(&seconds, &utc);
     const int parts[] = {
         utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec};
-    text_append(out, "\"", 1);
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        write_digits(out, (uint64_t)parts[i], i == 0 ? 4 : 2);
-        text_append(out, &"--T::Z"[i], 1);
-    }
-    text_append(out, "\"", 1);
+    char text[] = "\"yyyy-mm-ddThh:mm:ssZ\"", *at = text + 1;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        at = digits_write(at, (uint64_t)parts[i], i == 0 ? 4 : 2) + 1;
+    text_append(out, text, sizeof text - 1);
 }
 
 void codec_write_cursor(struct text *out, const struct cursor *cursor)
