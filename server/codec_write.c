@@ -1,5 +1,7 @@
 #include "codec_internal.h"
 
+#include "digits.h"
+
 #include <string.h>
 #include <time.h>
 
@@ -79,14 +81,9 @@ static void write_string_or_null(struct text *out, const char *string)
 /* Digits of `number`, at least `width` of them. */
 static void write_digits(struct text *out, uint64_t number, size_t width)
 {
-    char digits[20];
-    size_t at = sizeof digits;
+    char digits[DIGITS_MAX];
 
-    while (number > 0 || sizeof digits - at < width) {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    }
-    text_append(out, digits + at, sizeof digits - at);
+    text_append(out, digits, (size_t)(digits_write(digits, number, width) - digits));
 }
 
 void codec_write_integer(struct text *out, uint64_t number)
@@ -124,12 +121,10 @@ void codec_write_time(struct text *out, int64_t wall_ms)
     gmtime_r(&seconds, &utc);
     const int parts[] = {
         utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec};
-    text_append(out, "\"", 1);
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        write_digits(out, (uint64_t)parts[i], i == 0 ? 4 : 2);
-        text_append(out, &"--T::Z"[i], 1);
-    }
-    text_append(out, "\"", 1);
+    char text[] = "\"yyyy-mm-ddThh:mm:ssZ\"", *at = text + 1;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        at = digits_write(at, (uint64_t)parts[i], i == 0 ? 4 : 2) + 1;
+    text_append(out, text, sizeof text - 1);
 }
 
 void codec_write_cursor(struct text *out, const struct cursor *cursor)

@@ -25,7 +25,7 @@ static bool text_reserve(struct text *text, size_t more)
     return true;
 }
 
-void text_append(struct text *text, const void *bytes, size_t length)
+void text_grow_and_append(struct text *text, const void *bytes, size_t length)
 {
     if (!text_reserve(text, length))
         return;
@@ -33,11 +33,6 @@ void text_append(struct text *text, const void *bytes, size_t length)
         memcpy(text->bytes + text->length, bytes, length);
     text->length += length;
     text->bytes[text->length] = '\0';
-}
-
-void text_puts(struct text *text, const char *string)
-{
-    text_append(text, string, strlen(string));
 }
 
 void text_printf(struct text *text, const char *format, ...)

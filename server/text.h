@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 struct text {
     char *bytes; /* NULL until something is appended; then always NUL-terminated */
@@ -15,8 +16,25 @@ struct text {
     bool failed;
 };
 
-void text_append(struct text *text, const void *bytes, size_t length);
-void text_puts(struct text *text, const char *string);
+void text_grow_and_append(struct text *text, const void *bytes, size_t length);
+
+/* Here, because a reply is put together from many short pieces whose length the compiler knows. */
+static inline void text_append(struct text *text, const void *bytes, size_t length)
+{
+    if (text->length + length >= text->room || text->failed) {
+        text_grow_and_append(text, bytes, length);
+        return;
+    }
+    memcpy(text->bytes + text->length, bytes, length);
+    text->length += length;
+    text->bytes[text->length] = '\0';
+}
+
+static inline void text_puts(struct text *text, const char *string)
+{
+    text_append(text, string, strlen(string));
+}
+
 void text_printf(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool text_failed(const struct text *text);
 void text_clear(struct text *text); /* frees; the text may be used again */

@@ -1,11 +1,11 @@
 #include "http/checks.h"
 
+#include "charset.h"
 #include "http/meter.h"
 #include "http/routes.h"
 #include "metrics.h"
 #include "server_limits.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,26 +15,36 @@
 #define CREDENTIAL_CHARS (sizeof KEY_PREFIX - 1 + LIMIT_TOKEN_CHARS) /* the longer of the two */
 #define HEADER_OVERHEAD_BYTES 64 /* of libmicrohttpd for each header and argument, in its pool */
 
-struct count {
-    const char *name;
-    int times;
+/* Of a request, as far as a wrong one shows in them. */
+struct headers {
+    int hosts, lengths;
+    bool plain; /* names are tokens, and no value has a control character but HTAB */
 };
 
-static enum MHD_Result count_header(
-    void *user, enum MHD_ValueKind kind, const char *key, const char *value)
+static enum MHD_Result look_at_header(
+    void *user, enum MHD_ValueKind kind, const char *name, const char *value)
 {
-    struct count *count = user;
+    static const bool token[CHARSET_SIZE] = {
+        CHARSET_ALPHANUMERIC, ['!'] = true, ['#'] = true, ['$'] = true, ['%'] = true, ['&'] = true,
+        ['\''] = true, ['*'] = true, ['+'] = true, ['-'] = true, ['.'] = true, ['^'] = true,
+        ['_'] = true, ['`'] = true, ['|'] = true, ['~'] = true};
+    static const bool plain[CHARSET_SIZE] = {
+        ['\t'] = true, [' ' ... '~'] = true, [0x80 ... 0xff] = true};
+    struct headers *headers = user;
+
     (void)kind;
-    (void)value;
-    count->times += !strcasecmp(key, count->name);
+    headers->plain = headers->plain && name[0] && !name[charset_span(name, token)] &&
+                     (!value || !value[charset_span(value, plain)]);
+    headers->hosts += !strcasecmp(name, MHD_HTTP_HEADER_HOST);
+    headers->lengths += !strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH);
     return MHD_YES;
 }
 
-static int header_times(struct request *request, const char *name)
+static struct headers look_at_headers(struct request *request)
 {
-    struct count count = {name, 0};
-    MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, count_header, &count);
-    return count.times;
+    struct headers headers = {.plain = true};
+    MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, look_at_header, &headers);
+    return headers;
 }
 
 static int fault_unknown_key(struct fault *ret_fault)
@@ -108,9 +118,10 @@ static int read_credential(struct request *request, struct fault *ret_fault)
         return fault_set(ret_fault, ERROR_BAD_CREDENTIAL,
             "Authorization must be `Bearer` and a join key or a node token");
     value = trim_credential(value + 7 + strspn(value + 7, " "), text);
-    if (!token_is_well_formed(value) && !strncmp(value, KEY_PREFIX, strlen(KEY_PREFIX)))
+    bool is_token = token_is_well_formed(value);
+    if (!is_token && !strncmp(value, KEY_PREFIX, strlen(KEY_PREFIX)))
         return read_key(request, value, ret_fault);
-    if (!token_is_well_formed(value))
+    if (!is_token)
         return fault_set(ret_fault, ERROR_BAD_CREDENTIAL,
             "a node token is %d base64url characters; the one sent is not", LIMIT_TOKEN_CHARS);
     token_hash(value, LIMIT_TOKEN_CHARS, caller->hash);
@@ -155,33 +166,12 @@ static int check_load(struct request *request, struct fault *ret_fault)
     return checks_refuse_overloaded(ret_fault);
 }
 
-static enum MHD_Result look_at_header(
-    void *user, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-    static const char token[] = "!#$%&'*+-.^_`|~0123456789"
-                                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    bool *plain = user;
-
-    (void)kind;
-    *plain = *plain && name[0] && !name[strspn(name, token)];
-    for (; *plain && value && *value; value++)
-        *plain = *value == '\t' || !iscntrl((unsigned char)*value);
-    return MHD_YES;
-}
-
 /* `Content-Length : 5` is another header to libmicrohttpd, and so is one behind a lone CR; a proxy
  * may see the length of a body in them. Such requests are refused, and nothing behind them read
  * (RFC 9112, 5.1 and 2.2). */
-static bool headers_are_plain(struct request *request)
+static int check_headers(const struct headers *headers, struct fault *ret_fault)
 {
-    bool plain = true;
-    MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, look_at_header, &plain);
-    return plain;
-}
-
-static int check_headers(struct request *request, struct fault *ret_fault)
-{
-    if (headers_are_plain(request))
+    if (headers->plain)
         return 0;
     return fault_set(ret_fault, ERROR_BAD_REQUEST,
         "a header has a name with a space or another character that is none of a name, or a "
@@ -204,14 +194,13 @@ int checks_size(struct request *request, struct fault *ret_fault)
 }
 
 /* RFC 9112, 3.2: exactly one, but from an HTTP/1.0 client. */
-static int check_host(struct request *request, struct fault *ret_fault)
+static int check_host(
+    const struct request *request, const struct headers *headers, struct fault *ret_fault)
 {
-    int times = header_times(request, MHD_HTTP_HEADER_HOST);
-
-    if (times == 1 || (times == 0 && !request->needs_host))
+    if (headers->hosts == 1 || (headers->hosts == 0 && !request->needs_host))
         return 0;
     return fault_set(ret_fault, ERROR_BAD_REQUEST,
-        times ? "there are two Host headers: send one" : "send a Host header");
+        headers->hosts ? "there are two Host headers: send one" : "send a Host header");
 }
 
 static int check_route(
@@ -238,7 +227,8 @@ static int check_route(
 }
 
 /* Is it known for sure how long the body will be, and is it short enough? */
-static int check_length(struct request *request, struct fault *ret_fault)
+static int check_length(
+    struct request *request, const struct headers *headers, struct fault *ret_fault)
 {
     const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
 
@@ -247,7 +237,7 @@ static int check_length(struct request *request, struct fault *ret_fault)
             "Transfer-Encoding is not taken: send the body with a Content-Length");
     if (!length)
         return 0;
-    if (header_times(request, MHD_HTTP_HEADER_CONTENT_LENGTH) > 1)
+    if (headers->lengths > 1)
         return fault_set(ret_fault, ERROR_BAD_REQUEST, "there are two Content-Length headers");
     if (!length[0] || strspn(length, "0123456789") != strlen(length))
         return fault_set(ret_fault, ERROR_BAD_REQUEST, "the Content-Length is not a number");
@@ -281,14 +271,15 @@ int checks_run(
 {
     /* Where there are no CORS headers there is nothing to ask for before. */
     bool preflight = !request->connection->ops && !strcmp(method, MHD_HTTP_METHOD_OPTIONS);
-    int error = check_headers(request, ret_fault);
+    struct headers headers = look_at_headers(request);
+    int error = check_headers(&headers, ret_fault);
 
     if (!error)
-        error = check_host(request, ret_fault);
+        error = check_host(request, &headers, ret_fault);
     if (!error && !preflight)
         error = check_route(request, path, method, ret_fault);
     if (!error)
-        error = check_length(request, ret_fault);
+        error = check_length(request, &headers, ret_fault);
     if (!error && !preflight)
         error = check_body(request, ret_fault);
     if (!error && !preflight && !request->connection->ops)
@@ -301,12 +292,12 @@ int checks_run(
 bool checks_can_drain(struct request *request)
 {
     const char *length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    struct headers headers = look_at_headers(request);
 
-    if (request_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING) || !headers_are_plain(request))
+    if (request_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING) || !headers.plain)
         return false;
     if (!length)
         return true;
-    return header_times(request, MHD_HTTP_HEADER_CONTENT_LENGTH) == 1 &&
-           !request_header(request, MHD_HTTP_HEADER_EXPECT) &&
+    return headers.lengths == 1 && !request_header(request, MHD_HTTP_HEADER_EXPECT) &&
            strtoull(length, NULL, 10) <= LIMIT_DRAIN_BYTES;
 }

@@ -1,5 +1,6 @@
 #include "http/policy.h"
 
+#include "charset.h"
 #include "http/request_id.h"
 
 #include <stdlib.h>
@@ -194,6 +195,8 @@ static bool is_end_of_host(const char *rest)
 /* Is `host`, perhaps with a port, this machine's own name? */
 static bool is_loopback_host(const char *host)
 {
+    static const bool name_characters[CHARSET_SIZE] = {
+        CHARSET_ALPHANUMERIC, ['.'] = true, ['-'] = true, ['_'] = true};
     char name[256];
     struct address address;
     bool bracket = host[0] == '[';
@@ -206,7 +209,7 @@ static bool is_loopback_host(const char *host)
     name[length] = '\0';
     if (bracket)
         return address_parse(name + 1, &address) && address_classify(&address) == ADDRESS_LOOPBACK;
-    if (name[strspn(name, LETTERS DIGITS ".-_")])
+    if (name[charset_span(name, name_characters)])
         return false;
     if (!strcasecmp(name, "localhost") ||
         (length > 10 && !strcasecmp(name + length - 10, ".localhost")))

@@ -1,7 +1,7 @@
 #include "index/index.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include "digits.h"
+
 #include <string.h>
 
 #define CURSOR_EPOCH_DIGITS 16
@@ -41,6 +41,12 @@ bool cursor_parse(const char *text, struct cursor *ret_cursor)
 
 const char *cursor_format(const struct cursor *cursor, char ret_text[CURSOR_TEXT_SIZE])
 {
-    snprintf(ret_text, CURSOR_TEXT_SIZE, "%016" PRIx64 ".%" PRIu64, cursor->epoch, cursor->seq);
+    static const char hex[] = "0123456789abcdef";
+    char *at = ret_text;
+
+    for (int shift = 4 * (CURSOR_EPOCH_DIGITS - 1); shift >= 0; shift -= 4)
+        *at++ = hex[cursor->epoch >> shift & 15];
+    *at++ = '.';
+    *digits_write(at, cursor->seq, 1) = '\0';
     return ret_text;
 }

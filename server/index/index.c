@@ -1,5 +1,6 @@
 #include "index/internal.h"
 
+#include "charset.h"
 #include "server_limits.h"
 
 #include <nettle/sha2.h>
@@ -62,9 +63,10 @@ uint64_t index_derive_epoch(
 
 bool token_is_well_formed(const char *text)
 {
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    return strlen(text) == LIMIT_TOKEN_CHARS && strspn(text, alphabet) == LIMIT_TOKEN_CHARS;
+    static const bool alphabet[CHARSET_SIZE] = {CHARSET_ALPHANUMERIC, ['-'] = true, ['_'] = true};
+    size_t length = charset_span(text, alphabet);
+
+    return length == LIMIT_TOKEN_CHARS && !text[length];
 }
 
 void token_hash(const char *text, size_t length, uint8_t ret_hash[STORE_HASH_SIZE])
@@ -78,11 +80,11 @@ void token_hash(const char *text, size_t length, uint8_t ret_hash[STORE_HASH_SIZ
 
 int id_check(const char *what, const char *text, struct fault *ret_fault)
 {
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    static const bool alphabet[CHARSET_SIZE] = {
+        CHARSET_ALPHANUMERIC, ['.'] = true, ['_'] = true, ['-'] = true};
     size_t length = strlen(text);
 
-    if (length >= 1 && length <= LIMIT_ID_CHARS && strspn(text, alphabet) == length)
+    if (length >= 1 && length <= LIMIT_ID_CHARS && charset_span(text, alphabet) == length)
         return 0;
     return fault_set(ret_fault, ERROR_BAD_ID,
         "%s has %zu bytes or a character that is not allowed: use 1 to %d of A-Z a-z 0-9 . _ -",

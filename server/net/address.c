@@ -1,5 +1,6 @@
 #include "net/address.h"
 
+#include "digits.h"
 #include "quote.h"
 
 #include <arpa/inet.h>
@@ -94,10 +95,18 @@ bool address_parse(const char *text, struct address *ret_address)
 
 const char *address_format(const struct address *address, char ret_text[ADDRESS_TEXT_SIZE])
 {
-    ret_text[0] = '\0';
-    if (address->family)
-        inet_ntop(
-            address->family == 4 ? AF_INET : AF_INET6, address->bytes, ret_text, ADDRESS_TEXT_SIZE);
+    char *at = ret_text;
+
+    if (address->family == 6) {
+        inet_ntop(AF_INET6, address->bytes, ret_text, ADDRESS_TEXT_SIZE);
+        return ret_text;
+    }
+    for (int i = 0; address->family && i < 4; i++) {
+        if (i > 0)
+            *at++ = '.';
+        at = digits_write(at, address->bytes[i], 1);
+    }
+    *at = '\0';
     return ret_text;
 }
 
