@@ -4,7 +4,7 @@
 Arithmetic (`lib/arithmetic.py`) and a simulation (`lib/herd.py`) that go out from the numbers of
 `lib/assumptions.py`; --measured FILE... takes results of the other measurements instead, or a JSON
 object of such numbers. Nothing is measured here, so it says the same each time. --write puts the
-tables into docs/scaling.md and the pictures into docs/pictures. Takes a minute.
+tables into docs/scaling.md and the pictures into docs/plots. Takes a minute.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from tests.bench.lib.plot import line_chart  # noqa: E402
 from tests.bench.lib.report import RESULTS, ROOT, Table, show  # noqa: E402
 
 PAGE = os.path.join(ROOT, "docs", "scaling.md")
-PICTURES = os.path.join(ROOT, "docs", "pictures")
+PICTURES = os.path.join(ROOT, "docs", "plots")
 MIB = 2**20
 
 POLLS = Profile("long polls, networks of 10")
