@@ -292,7 +292,7 @@ demo: all ## two peers meet over the index, with nothing but curl
 
 bench: ## install what is missing, and measure: a script a question, in tests/bench
 	@tests/setup build test bench
-	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS) $(CLIENT_BENCH_PROGRAMS)
+	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS) $(CLIENT_BENCH_PROGRAMS) $(CLIENT_COUNT_PROGRAMS)
 	@for bench in $(BENCHES); do echo "$$bench"; /usr/bin/python3 $$bench || exit; done
 
 # --- linting ------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ import argparse
 import json
 import math
 import os
-import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -20,12 +19,11 @@ from tests.bench.lib import arithmetic  # noqa: E402
 from tests.bench.lib.arithmetic import (  # noqa: E402
     MILLION, Profile, cost, fan_out, fullest, limits)
 from tests.bench.lib.assumptions import KNOWN, read  # noqa: E402
+from tests.bench.lib.document import draw, fill, markdown  # noqa: E402
 from tests.bench.lib.herd import GIVE_UP_S, NO_JITTER, Case, Herd, Rules  # noqa: E402
 from tests.bench.lib.plot import line_chart  # noqa: E402
-from tests.bench.lib.report import RESULTS, ROOT, Table, show  # noqa: E402
+from tests.bench.lib.report import RESULTS, Table, show  # noqa: E402
 
-PAGE = os.path.join(ROOT, "docs", "scaling.md")
-PICTURES = os.path.join(ROOT, "docs", "plots")
 MIB = 2**20
 
 POLLS = Profile("long polls, networks of 10")
@@ -195,14 +193,6 @@ def late(found):
             for name, value in found.items()}
 
 
-def markdown(table):
-    """The rows that a reader of the page sees."""
-    lines = ["| " + " | ".join(table.columns.values()) + " |", "|---" * len(table.columns) + "|"]
-    lines += ["| " + " | ".join(show(row.get(name)) for name in table.columns) + " |"
-              for row in table.rows]
-    return "\n".join(lines)
-
-
 def assumed(numbers):
     lines = ["| name | value | from |", "|---|---|---|"]
     for name, (value, source) in KNOWN.items():
@@ -212,20 +202,10 @@ def assumed(numbers):
 
 
 def write(scaling):
-    """Between `<!-- table: NAME -->` and `<!-- end of NAME -->`."""
-    with open(PAGE, encoding="utf-8") as file:
-        text = file.read()
-    tables = {name: markdown(table) for name, table in scaling.tables.items()}
-    for name, table in {**tables, "assumptions": assumed(scaling.numbers)}.items():
-        pattern = rf"(<!-- table: {name} -->\n).*?(<!-- end of {name} -->)"
-        text, count = re.subn(pattern, lambda found, table=table:
-                              f"{found[1]}{table}\n{found[2]}", text, flags=re.DOTALL)
-        assert count == 1, f"{PAGE} has no place for the table {name}"
-    with open(PAGE, "w", encoding="utf-8") as file:
-        file.write(text)
-    for name, picture in scaling.pictures.items():
-        with open(os.path.join(PICTURES, name + ".svg"), "w", encoding="utf-8") as file:
-            file.write(picture)
+    tables = {name: markdown(table.columns, table.rows)
+              for name, table in scaling.tables.items()}
+    fill("scaling.md", {**tables, "assumptions": assumed(scaling.numbers)})
+    draw(scaling.pictures)
 
 
 def main():

@@ -55,7 +55,7 @@ class Rival:
         while not self.answers():
             assert self.process.poll() is None, f"{self.command()[0]} ended at its start"
             assert time.monotonic() < end, f"{self.command()[0]} did not get ready"
-            time.sleep(0.02)
+            time.sleep(0.002)
 
     def answers(self):
         raise NotImplementedError
@@ -109,6 +109,14 @@ class Redis(Rival):
 
     def answers(self):
         return self.ask(b"PING\r\n") == b"+PONG\r\n"
+
+    def send_all(self, commands):
+        """Inline commands in one piece; each must succeed."""
+        with socket.create_connection(("127.0.0.1", self.port), START_S) as link:
+            link.sendall(b"".join(commands))
+            replies = link.makefile("rb")
+            for command in commands:
+                assert replies.readline() == b"+OK\r\n", command
 
     def clear(self):
         assert self.ask(b"FLUSHALL\r\n") == b"+OK\r\n"
