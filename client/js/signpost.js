@@ -135,10 +135,11 @@ export class Machine {
         const offer = this.#state === "creating-offer";
         if (!offer && this.#state !== "offer-received") return;
         this.#described = true;
-        if (this.#local.list.length || this.#local.end) this.#due[BATCH] = now + LIMITS.batch;
+        if (this.#local.list.length) this.#due[BATCH] = now + LIMITS.batch;
         if (offer) this.#due[STAGE] = now + LIMITS.answer;
-        if (this.#enter(offer ? "waiting-answer" : "answer-sent"))
-            this.#send(offer ? "offer" : "answer", description);
+        if (!this.#enter(offer ? "waiting-answer" : "answer-sent")) return;
+        this.#send(offer ? "offer" : "answer", description);
+        if (this.#local.end) this.#sendBatch();
     }
 
     /** One of ours; without an argument: all are told. */
@@ -146,8 +147,9 @@ export class Machine {
         if (!this.#live) return;
         if (candidate === undefined) this.#local.end = true;
         else append(this.#local.list, [candidate]);
-        if (this.#described && this.#due[BATCH] === Infinity)
-            this.#due[BATCH] = now + LIMITS.batch;
+        if (!this.#described) return;
+        if (this.#local.end) this.#sendBatch(); // nothing more will come
+        else if (this.#due[BATCH] === Infinity) this.#due[BATCH] = now + LIMITS.batch;
     }
 
     /** @param {"connected" | "disconnected" | "failed"} link how the connection fares */
@@ -335,6 +337,7 @@ export class Machine {
     #sendBatch() {
         const { list, end } = this.#local;
         this.#local = { list: [], end: false };
+        this.#due[BATCH] = Infinity;
         this.#send("candidates", list, end);
     }
 

@@ -283,43 +283,6 @@ void session_refuse(struct session *session, const char *reason, int64_t now_ms)
             false, now_ms);
 }
 
-void session_describe(struct session *session, const char *description, int64_t now_ms)
-{
-    bool offer = session->state == SESSION_CREATING_OFFER;
-
-    if (!offer && session->state != SESSION_OFFER_RECEIVED)
-        return;
-    session->described = true;
-    if (session->local || session->local_end)
-        session_set_timer(session, BATCH, now_ms + SESSION_BATCH_MS);
-    if (offer)
-        session_set_timer(session, STAGE, now_ms + SESSION_ANSWER_MS);
-    if (session_enter(session, offer ? SESSION_WAITING_ANSWER : SESSION_ANSWER_SENT, "", false))
-        session_post(session, offer ? SESSION_TYPE_OFFER : SESSION_TYPE_ANSWER, description, false);
-}
-
-static void batch_later(struct session *session, int64_t now_ms)
-{
-    if (session->described && session->due_ms[BATCH] == INT64_MAX)
-        session_set_timer(session, BATCH, now_ms + SESSION_BATCH_MS);
-}
-
-void session_candidate(struct session *session, const char *candidate, int64_t now_ms)
-{
-    if (!session->live)
-        return;
-    session_append(&session->local, candidate, true);
-    batch_later(session, now_ms);
-}
-
-void session_candidates_end(struct session *session, int64_t now_ms)
-{
-    if (!session->live)
-        return;
-    session->local_end = true;
-    batch_later(session, now_ms);
-}
-
 static void send_batch(struct session *session)
 {
     char *batch = session->local;
@@ -330,6 +293,42 @@ static void send_batch(struct session *session)
     session_set_timer(session, BATCH, INT64_MAX);
     session_post(session, SESSION_TYPE_CANDIDATES, batch, end);
     free(batch);
+}
+
+void session_describe(struct session *session, const char *description, int64_t now_ms)
+{
+    bool offer = session->state == SESSION_CREATING_OFFER;
+
+    if (!offer && session->state != SESSION_OFFER_RECEIVED)
+        return;
+    session->described = true;
+    if (session->local)
+        session_set_timer(session, BATCH, now_ms + SESSION_BATCH_MS);
+    if (offer)
+        session_set_timer(session, STAGE, now_ms + SESSION_ANSWER_MS);
+    if (!session_enter(session, offer ? SESSION_WAITING_ANSWER : SESSION_ANSWER_SENT, "", false))
+        return;
+    session_post(session, offer ? SESSION_TYPE_OFFER : SESSION_TYPE_ANSWER, description, false);
+    if (session->local_end)
+        send_batch(session);
+}
+
+void session_candidate(struct session *session, const char *candidate, int64_t now_ms)
+{
+    if (!session->live)
+        return;
+    session_append(&session->local, candidate, true);
+    if (session->described && session->due_ms[BATCH] == INT64_MAX)
+        session_set_timer(session, BATCH, now_ms + SESSION_BATCH_MS);
+}
+
+void session_candidates_end(struct session *session)
+{
+    if (!session->live)
+        return;
+    session->local_end = true;
+    if (session->described) /* nothing more will come: why wait? */
+        send_batch(session);
 }
 
 void session_link(struct session *session, enum session_link link, int64_t now_ms)

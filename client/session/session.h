@@ -137,7 +137,7 @@ void session_accept(struct session *session, const char *payload, int64_t now_ms
 void session_refuse(struct session *session, const char *reason, int64_t now_ms);
 void session_describe(struct session *session, const char *description, int64_t now_ms);
 void session_candidate(struct session *session, const char *candidate, int64_t now_ms);
-void session_candidates_end(struct session *session, int64_t now_ms);
+void session_candidates_end(struct session *session);
 /* Direct: CONNECTED means that the application has taken the link, which is not dropped then. */
 void session_link(struct session *session, enum session_link link, int64_t now_ms);
 /* Direct: it came to nothing; `reason` is a sentence for people. */

@@ -164,7 +164,7 @@ int signpost_session_candidate(signpost_session_t *session, const char *candidat
     char *line;
 
     if (!candidate) {
-        session_candidates_end(session->machine, now_of(session));
+        session_candidates_end(session->machine);
     } else {
         line = strlen(candidate) <= CANDIDATE_BYTES_MAX ? codec_compact_object(candidate) : NULL;
         if (!line)

@@ -211,7 +211,7 @@ static void happen(struct node *node, const struct event *event)
     case ACCEPT: session_accept(node->session, event->text, now_ms); break;
     case DESCRIBE: describe(node, event); break;
     case CANDIDATE: session_candidate(node->session, event->text, now_ms); break;
-    case LAST: session_candidates_end(node->session, now_ms); break;
+    case LAST: session_candidates_end(node->session); break;
     case LINK: happen_link(node, event); break;
     default: break;
     }

@@ -199,7 +199,7 @@ static void feed(struct replay *replay, const json_t *in, int64_t now_ms)
     else if (!strcmp(what, "candidate"))
         session_candidate(session, text(in, 1), now_ms);
     else if (!strcmp(what, "candidates-end"))
-        session_candidates_end(session, now_ms);
+        session_candidates_end(session);
     else if (!strcmp(what, "link"))
         session_link(session, link_of(text(in, 1)), now_ms);
     else if (!strcmp(what, "link-failed"))
