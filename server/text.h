@@ -25,7 +25,8 @@ static inline void text_append(struct text *text, const void *bytes, size_t leng
         text_grow_and_append(text, bytes, length);
         return;
     }
-    memcpy(text->bytes + text->length, bytes, length);
+    if (length > 0) /* or `bytes` may be NULL */
+        memcpy(text->bytes + text->length, bytes, length);
     text->length += length;
     text->bytes[text->length] = '\0';
 }
