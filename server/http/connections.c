@@ -48,13 +48,19 @@ static void set_held(struct http_connection *connection, size_t bytes)
     connection->held_bytes = bytes;
 }
 
+void connection_cut(struct http_connection *connection)
+{
+    shutdown(connection->fd, SHUT_RDWR);
+    connection->daemon->due = true;
+}
+
 void http_connection_enter(struct http_connection *connection, enum http_phase phase)
 {
     set_held(connection, 0);
     phase_leave(connection);
     phase_join(connection, phase);
     if (phase == HTTP_IDLE && connection->loop->draining)
-        shutdown(connection->fd, SHUT_RDWR);
+        connection_cut(connection);
 }
 
 void http_connection_resume(struct http_connection *connection)
@@ -100,7 +106,7 @@ static bool cut_idle_ops(struct http_loop *loop)
         cut = silent;
     if (!cut)
         return false;
-    shutdown(cut->fd, SHUT_RDWR);
+    connection_cut(cut);
     /* Its place is free when libmicrohttpd looks at it next. */
     http_connection_enter(cut, HTTP_RUNNING);
     return true;
@@ -254,7 +260,7 @@ void connections_cut_late(struct http_loop *loop)
         for (struct http_connection *at = loop->phases[phase].first;
              at && at->since_ms <= latest_ms; at = next) {
             next = at->next;
-            shutdown(at->fd, SHUT_RDWR);
+            connection_cut(at);
         }
     }
 }
@@ -295,7 +301,7 @@ void http_connection_hold(struct http_connection *connection, size_t bytes)
 
     set_held(connection, bytes);
     while (loop->held_bytes > LIMIT_HELD_BYTES && (cut = slowest(loop)) && cut != connection) {
-        shutdown(cut->fd, SHUT_RDWR);
+        connection_cut(cut);
         /* Its memory goes when libmicrohttpd looks at it next, in this pass or in the one after. */
         http_connection_enter(cut, HTTP_RUNNING);
         loop->cut_for_room++;

@@ -116,23 +116,49 @@ bool daemons_run(struct http_loop *loop)
     return again;
 }
 
-void daemons_close(struct http_loop *loop)
+static void on_closed(uv_handle_t *events)
+{
+    free(events->data);
+}
+
+static void end(struct http_daemon *daemon)
+{
+    uv_close((uv_handle_t *)&daemon->events, on_closed);
+    MHD_stop_daemon(daemon->mhd);
+}
+
+void daemons_end_idle(struct http_loop *loop)
 {
     for (int scheme = 0; scheme < HTTP_SCHEMES; scheme++) {
-        for (struct http_daemon *at = loop->daemons[scheme]; at; at = at->next) {
-            uv_close((uv_handle_t *)&at->events, NULL);
-            MHD_stop_daemon(at->mhd);
+        struct http_daemon *first = loop->daemons[scheme], **at = first ? &first->next : NULL;
+        while (at && *at) {
+            struct http_daemon *daemon = *at;
+            /* One that is due may have a connection of which it has not told yet. */
+            if (daemon->connections || daemon->due) {
+                at = &daemon->next;
+                continue;
+            }
+            *at = daemon->next;
+            end(daemon);
         }
     }
 }
 
-void daemons_free(struct http_loop *loop)
+bool daemons_are_many(const struct http_loop *loop)
+{
+    for (int scheme = 0; scheme < HTTP_SCHEMES; scheme++)
+        if (loop->daemons[scheme] && loop->daemons[scheme]->next)
+            return true;
+    return false;
+}
+
+void daemons_close(struct http_loop *loop)
 {
     for (int scheme = 0; scheme < HTTP_SCHEMES; scheme++) {
         while (loop->daemons[scheme]) {
             struct http_daemon *first = loop->daemons[scheme];
             loop->daemons[scheme] = first->next;
-            free(first);
+            end(first);
         }
     }
 }

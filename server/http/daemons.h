@@ -27,7 +27,11 @@ bool daemons_are_due(const struct http_loop *loop);
 /* Runs those that are due, once. True where one of them is due again. */
 bool daemons_run(struct http_loop *loop);
 
-void daemons_close(struct http_loop *loop); /* run the loop once more before freeing */
-void daemons_free(struct http_loop *loop);
+/* Those that have no connection any more end; one of each scheme stays. To be called now and then
+ * while there are more. */
+void daemons_end_idle(struct http_loop *loop);
+bool daemons_are_many(const struct http_loop *loop);
+
+void daemons_close(struct http_loop *loop); /* run the loop of libuv once more afterwards */
 
 #endif

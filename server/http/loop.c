@@ -36,6 +36,7 @@ static void keep_house(struct http_loop *loop)
     loop->next_keeping_ms = now + PUMP_AGAIN_MS;
     connections_cut_late(loop);
     connections_report_cut(loop);
+    daemons_end_idle(loop);
     listeners_go_on(loop->listeners);
 }
 
@@ -67,7 +68,8 @@ void http_loop_pump(struct http_loop *loop)
     if (more)
         /* Not 0: libuv would run it again at once, and again, and accept nobody meanwhile. */
         uv_timer_start(&loop->timer, on_timer, 1, 0);
-    else if ((connections_have_deadlines(loop) || listeners_pause(loop->listeners)))
+    else if (connections_have_deadlines(loop) || listeners_pause(loop->listeners) ||
+             daemons_are_many(loop))
         uv_timer_start(&loop->timer, on_timer, PUMP_AGAIN_MS, 0);
     else
         uv_timer_stop(&loop->timer);
@@ -251,7 +253,6 @@ int http_loop_new(
     if (failed) {
         daemons_close(loop);
         uv_run(config->uv, UV_RUN_NOWAIT);
-        daemons_free(loop);
         listeners_free(loop->listeners);
         free(loop);
         return fault_set(ret_fault, ERROR_NO_MEMORY, "libmicrohttpd did not start");
@@ -273,7 +274,7 @@ void http_loop_drain(struct http_loop *loop)
     listeners_close(loop->listeners);
     for (size_t i = 0; i < sizeof waiting / sizeof waiting[0]; i++)
         for (struct http_connection *at = loop->phases[waiting[i]].first; at; at = at->next)
-            shutdown(at->fd, SHUT_RDWR);
+            connection_cut(at);
 }
 
 const struct tls *http_loop_tls(const struct http_loop *loop)
@@ -310,6 +311,5 @@ void http_loop_free(struct http_loop *loop)
         return;
     listeners_free(loop->listeners);
     handshakes_free(loop->handshakes);
-    daemons_free(loop);
     free(loop);
 }

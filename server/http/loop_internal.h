@@ -43,6 +43,9 @@ static inline int64_t loop_now_ms(const struct http_loop *loop)
 void connections_notify(void *user, struct MHD_Connection *mhd, void **socket_context,
     enum MHD_ConnectionNotificationCode code);
 
+/* Ends it from our side; its memory goes when its daemon runs next. */
+void connection_cut(struct http_connection *connection);
+
 /* Keeps a place for one for operations, and where there are many cuts the one that has been idle
  * for the longest. libmicrohttpd tells of a connection by its descriptor, later. False: all places
  * are taken. */
