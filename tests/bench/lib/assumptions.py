@@ -42,9 +42,9 @@ KNOWN = {
     "node_bytes": (190, "lists.py: of a list, for each node"),
     "reply_bytes": (390, "a reply that says nothing new, with its headers"),
     "memory_node_bytes": (400, "100,000 nodes in memory"),
-    "memory_poll_bytes": (8100, "parked.py"),
+    "memory_poll_bytes": (8100, "fanout.py"),
     "disk_node_bytes": (215, "a database of 100,000 nodes"),
-    "idle_bytes": (7.3e6, "parked.py: an index with nobody"),
+    "idle_bytes": (7.3e6, "rest.py: an index with nobody"),
 }
 
 # Where a result of another measurement has the number: its name, table, the row, the column.

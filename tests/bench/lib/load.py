@@ -18,25 +18,24 @@ CONNECTIONS = 64
 REPLY_S = 20
 UDP_PROTOCOL, UDP_CONNECT, UDP_ANNOUNCE = 0x41727101980, 0, 1  # BEP 15
 
-CYCLE = """
-local requests, at = {}, 0
-for request in io.open("%s", "rb"):read("*a"):gmatch("%%Z+") do
-  requests[#requests + 1] = request
+PIECES = """
+local pieces, number = {}, 0
+for piece in io.open("%s", "rb"):read("*a"):gmatch("%%Z+") do
+  pieces[#pieces + 1] = piece
 end
+"""
+
+CYCLE = """
 function request()
-  at = at %% #requests + 1
-  return requests[at]
+  number = number % #pieces + 1
+  return pieces[number]
 end
 """
 
 NUMBERED = """
-local parts, number = {}, 0
-for part in io.open("%s", "rb"):read("*a"):gmatch("%%Z+") do
-  parts[#parts + 1] = part
-end
 function request()
   number = number + 1
-  return table.concat(parts, string.format("%%012d", number))
+  return table.concat(pieces, string.format("%012d", number))
 end
 """
 
@@ -83,11 +82,11 @@ class Requests:
         self.script = os.path.join(self._folder.name, "wrk.lua")
         with open(self._pieces, "wb") as file:
             file.writelines(request + b"\0" for request in requests)
-        self._write(CYCLE % self._pieces)
+        self._write(CYCLE)
 
     def _write(self, text):
         with open(self.script, "w", encoding="ascii") as file:
-            file.write(text + DONE)
+            file.write(PIECES % self._pieces + text + DONE)
 
     def __enter__(self):
         return self
@@ -101,7 +100,7 @@ class Numbered(Requests):
 
     def __init__(self, request):
         super().__init__([request])
-        self._write(NUMBERED % self._pieces)
+        self._write(NUMBERED)
 
 
 def wrk(server, requests, seconds, connections=CONNECTIONS):
