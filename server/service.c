@@ -14,6 +14,7 @@
 #include "pages/pages.h"
 #include "server_limits.h"
 #include "store/sqlite.h"
+#include "usage.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@
 
 #define OPS_PORT 7118 /* for operations, where the index can be reached by others */
 #define WATCH_MS 1000 /* between two looks after the store; the loop sleeps no longer */
+#define TRIM_LOOKS 10 /* memory that was freed goes back to the system each so many looks */
 #define STALL_MS 500  /* a loop that does not run for longer has a stall */
 
 struct service {
@@ -36,6 +38,7 @@ struct service {
     uv_timer_t beat;      /* tells the service manager that the loop runs */
     uv_signal_t sigterm, sigint, sighup;
     int64_t due_ms; /* what `due` is set to */
+    unsigned looks;
     uint64_t looked_ns,
         idle_ns; /* when note_stall() was last here, and how long the loop had slept */
     struct store *store;
@@ -108,6 +111,8 @@ static void on_watch(uv_timer_t *timer)
     log_sum_up(false);
     if (!service->stopping)
         index_watch_store(service->index);
+    if (++service->looks % TRIM_LOOKS == 0)
+        usage_trim();
 }
 
 static void close_all(struct service *service)

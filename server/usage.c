@@ -3,6 +3,9 @@
 #include "metrics.h"
 
 #include <dirent.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,4 +87,11 @@ void usage_write_metrics(struct text *out, int64_t started_wall_ms)
         out, "process_max_fds", "File descriptors that the system allows.", (double)limit.rlim_cur);
     write_gauge(out, "process_start_time_seconds", "When the process started, since 1970.",
         (double)started_wall_ms / 1000);
+}
+
+void usage_trim(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }

@@ -21,4 +21,9 @@ void usage_measure(struct usage *usage, int64_t now_ms);
 /* The same as metrics, by the names that every program has for them. */
 void usage_write_metrics(struct text *out, int64_t started_wall_ms);
 
+/* Gives memory that was freed back to the system, where it lies between what is in use too: by
+ * itself the allocator keeps that of the busiest moment for ever. For a moment with little to do; a
+ * C library that cannot do it is left alone. */
+void usage_trim(void);
+
 #endif

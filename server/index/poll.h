@@ -42,8 +42,7 @@ struct poll {
     int error;             /* what it will be answered, or 0 */
     struct poll_result result;
     char network_name[LIMIT_ID_CHARS + 1];
-    char after_id[LIMIT_ID_CHARS + 1]; /* where a whole list goes on */
-    char last_id[LIMIT_ID_CHARS + 1];  /* the last one looked at there */
+    char after_id[LIMIT_ID_CHARS + 1]; /* of a whole list: the last node looked at, or before it */
 };
 
 /* --- polls.c --------------------------------------------------------------------------------- */

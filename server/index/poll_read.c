@@ -152,14 +152,14 @@ static bool list_row(
     bool matches = node && (!request->match || request->match(node->meta, poll->user));
 
     if (!changes && poll->looked_at++ >= LIMIT_LIST_SCAN_NODES)
-        return end_page(poll, poll->last_id);
+        return end_page(poll, poll->after_id);
     if (matches || changes) {
         if (poll->full || poll->rows >= request->list_limit)
-            return end_page(poll, changes ? NULL : poll->last_id);
+            return end_page(poll, changes ? NULL : poll->after_id);
         poll->rows++;
     }
     if (!changes && node)
-        strcpy(poll->last_id, node->id);
+        strcpy(poll->after_id, node->id);
     const struct lease *lease = matches ? lease_find(poll->index, poll->network, node->id) : NULL;
     if (lease) {
         struct node_view view;
@@ -179,6 +179,7 @@ static void read_list(struct poll *poll)
     struct network *network = poll->network;
     const struct poll_request *request = &poll->request;
     struct poll_result *result = &poll->result;
+    char after_id[sizeof poll->after_id];
 
     result->cursor = list_cursor(poll);
     if (!list_is_news(poll) || !list_may_speak(poll)) {
@@ -200,8 +201,8 @@ static void read_list(struct poll *poll)
         store->f->list_changes(
             store, network->number, request->since.seq, list_row, list_read, poll);
     } else {
-        store->f->list_nodes(
-            store, network->number, result->reset ? "" : poll->after_id, list_row, list_read, poll);
+        strcpy(after_id, result->reset ? "" : poll->after_id); /* which moves on with each row */
+        store->f->list_nodes(store, network->number, after_id, list_row, list_read, poll);
     }
 }
 

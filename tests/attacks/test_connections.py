@@ -7,6 +7,7 @@ from tests.lib.attack import AttackCase, connect, readable, request, stranger
 
 OF_ONE_ADDRESS = 512  # connections
 MANY = 10_000
+RUSH = 3_000
 HEADERS_S = 10
 STORM = 20_000
 LEFT_BYTES = 2 * 1024 * 1024  # that another half of a storm may leave in memory
@@ -53,6 +54,25 @@ class TestConnections(AttackCase):
             attack.what = f"{MANY} connections"
             self.assertEqual(self.client.get("/healthz").status, 200)
             self.await_cut(connections)
+
+    def test_memory_of_a_rush_goes_back_to_the_system(self):
+        """Of connections below others that stay, so that it is in the midst of what is used."""
+        with self.attack("a rush of connections, of which ten stay") as attack:
+            attack.what = f"{RUSH} connections"
+            before = self.memory("VmRSS")
+            connections = self.open(RUSH, lambda number: number // 50)
+            for connection in connections:
+                connection.send(request("GET", "/healthz"))
+            for connection in connections:
+                self.assertIn(b" 200 ", connection.recv(4096))
+            full = self.memory("VmRSS")
+            self.assertGreater(full, before + 4 * LEFT_BYTES)
+            for connection in connections[:-10]:
+                connection.close()
+            self.comes_back("the memory", lambda: self.memory("VmRSS"),
+                            before + (full - before) // 4)
+            for connection in connections[-10:]:
+                connection.close()
 
     def test_storm_of_connections_that_break_leaves_nothing(self):
         """RST instead of an end, with nothing, half a request, or a whole one before it."""

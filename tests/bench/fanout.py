@@ -64,9 +64,10 @@ def wait(table, watchers, seconds):
         before = resident_kib(index.pid)
         if watchers:
             stack.enter_context(staying("watchers", index.port, index.pid, watchers, 2))
-        resident, cpu_s, start = resident_kib(index.pid), index.cpu_s(), time.monotonic()
+        cpu_s, start = index.cpu_s(), time.monotonic()
         time.sleep(seconds)
         share = (index.cpu_s() - cpu_s) / (time.monotonic() - start)
+        resident = resident_kib(index.pid)
     table.row(watchers=watchers, resident=resident / 1024, cpu=100 * share,
               each=(resident - before) / watchers if watchers else None)
 
@@ -75,7 +76,8 @@ def main():
     bench = Bench("fanout", __doc__)
     bench.option("--watchers", type=int, nargs="+", default=[10, 100, 1000, 10000])
     bench.option("--changes", type=int, default=3, help="changes in a turn")
-    bench.option("--rest", type=float, default=10, help="seconds to measure CPU at rest over")
+    bench.option("--rest", type=float, default=12,
+                 help="seconds to measure CPU at rest over; memory is that at their end")
     arguments = bench.parse()
     table = bench.table(
         "fanout", "From a change to those who watch", watchers="watchers", server="server",
