@@ -36,8 +36,8 @@ struct link {
     int64_t wait_reset_ms;      /* when to try the full wait again */
     int64_t asked_ms;           /* when `call` began */
     int64_t lived_ms;           /* how long the poll lived that was cut */
-    int64_t suspected_ms;  /* how long the one before lived, if it was cut too; 0: it was not */
-    unsigned waited_s;     /* `call` is a poll that waits so long; 0: it does not */
+    int64_t suspected_ms; /* how long the one before lived, if it was cut too; 0: it was not */
+    unsigned waited_s;    /* `call` is a poll that waits so long; 0: it does not */
     int64_t ttl_ms;
     char since[CODEC_CURSOR_SIZE], after[CODEC_CURSOR_SIZE];
     char first[CODEC_CURSOR_SIZE]; /* the cursor of a whole list's first page */
