@@ -58,8 +58,8 @@ class Case:
 class Member:
     """One client, or `weight` of them."""
 
-    __slots__ = ("failures", "losses", "registered", "ready", "back_s", "lease_s", "request", "connected",
-                 "network", "wait_s", "seen", "heard_s", "parked", "expired", "known")
+    __slots__ = ("failures", "losses", "registered", "ready", "back_s", "lease_s", "request",
+                 "connected", "network", "wait_s", "seen", "heard_s", "parked", "expired", "known")
 
     def __init__(self, network):
         self.network = network
