@@ -25,13 +25,13 @@ int64_t client_now_ms(const signpost_t *client)
     return client->clock_ms();
 }
 
-uint64_t client_jitter_ms(signpost_t *client, uint64_t most_ms)
+uint64_t client_jitter(signpost_t *client, uint64_t most)
 {
     /* xorshift64: good enough to spread clients, and far from any secret. */
     client->random ^= client->random << 13;
     client->random ^= client->random >> 7;
     client->random ^= client->random << 17;
-    return client->random % (most_ms + 1);
+    return client->random % (most + 1);
 }
 
 uint64_t client_backoff_ms(
@@ -43,7 +43,7 @@ uint64_t client_backoff_ms(
         window_ms *= 2;
     if (window_ms > most_ms)
         window_ms = most_ms;
-    uint64_t delay_ms = client_jitter_ms(client, window_ms);
+    uint64_t delay_ms = client_jitter(client, window_ms);
     return at_least_ms > 0 ? (uint64_t)at_least_ms + delay_ms / 4 : delay_ms;
 }
 

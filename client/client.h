@@ -68,9 +68,9 @@ struct signpost {
 
 /* --- client.c -------------------------------------------------------------------------------- */
 
-int64_t client_clock_ms(void);                                   /* monotonic */
-int64_t client_now_ms(const signpost_t *client);                 /* by the client's clock */
-uint64_t client_jitter_ms(signpost_t *client, uint64_t most_ms); /* 0 to most_ms, evenly */
+int64_t client_clock_ms(void);                             /* monotonic */
+int64_t client_now_ms(const signpost_t *client);           /* by the client's clock */
+uint64_t client_jitter(signpost_t *client, uint64_t most); /* 0 to most, evenly */
 
 /* Full jitter (0.5 s doubling), capped; never before `at_least_ms`. */
 uint64_t client_backoff_ms(

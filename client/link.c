@@ -70,8 +70,10 @@ void link_set_state(struct link *link, signpost_index_state_t state, int error, 
         : state == SIGNPOST_INDEX_READY ? "ready"
                                         : "connecting");
     client_index_changed(link->client, link);
-    if (state == SIGNPOST_INDEX_READY)
+    if (state == SIGNPOST_INDEX_READY) {
         outbox_nudge(link->client->outbox);
+        link_update(link); /* what changed meanwhile */
+    }
 }
 
 bool link_reads_mail(const struct link *link)
@@ -206,7 +208,9 @@ void link_lost_lease(struct link *link)
         http_cancel(link->call);
         link->call = NULL;
     }
-    /* Ever later where it is lost again before a poll was answered. */
+    /* The tries until the index was there have spread the nodes out already: from the start again.
+     * But ever later where it is lost again before a poll was answered. */
+    link->failures = link->losses++;
     link_rest(link, STEP_REGISTER,
         client_backoff_ms(link->client, link->failures++, link_most_backoff_ms(link), 0));
     if (link_is_ready(link))
@@ -254,6 +258,7 @@ static void on_registered(const struct http_reply *reply, void *user)
         return;
     }
     link->registered = true;
+    link->beat_failures = 0;
     link->told = link->telling;
     link->ttl_ms = parsed.ttl_ms > TTL_LEAST_MS ? parsed.ttl_ms : TTL_LEAST_MS;
     snprintf(link->observed, sizeof link->observed, "%s", parsed.observed);

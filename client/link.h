@@ -27,14 +27,17 @@ struct link {
     unsigned telling; /* the one that is on its way */
     bool
         probing; /* the poll under way does not wait: was the last one cut, or is the index away? */
-    unsigned failures;
-    unsigned wait_s;       /* of long polls here */
-    int64_t wait_reset_ms; /* when to try the full wait again */
-    int64_t asked_ms;      /* when `call` began */
-    int64_t lived_ms;      /* how long the poll lived that was cut */
-    int64_t suspected_ms;  /* how long the one before lived, if it was cut too; 0: it was not */
-    unsigned waited_s;     /* `call` is a poll that waits so long; 0: it does not */
-    int64_t not_before_ms; /* what the index asked for with Retry-After */
+    unsigned failures;     /* of all but heartbeats, one after the other */
+    unsigned losses;       /* of the lease, since a poll was answered */
+    int64_t not_before_ms; /* what the index asked for with Retry-After, of all but heartbeats */
+    unsigned beat_failures;
+    int64_t beat_not_before_ms; /* the same of heartbeats */
+    unsigned wait_s;            /* of long polls here */
+    int64_t wait_reset_ms;      /* when to try the full wait again */
+    int64_t asked_ms;           /* when `call` began */
+    int64_t lived_ms;           /* how long the poll lived that was cut */
+    int64_t suspected_ms; /* how long the one before lived, if it was cut too; 0: it was not */
+    unsigned waited_s;    /* `call` is a poll that waits so long; 0: it does not */
     int64_t ttl_ms;
     char since[CODEC_CURSOR_SIZE], after[CODEC_CURSOR_SIZE];
     char first[CODEC_CURSOR_SIZE]; /* the cursor of a whole list's first page */
@@ -94,6 +97,8 @@ bool link_has_news(const struct link *link);
 
 /* What the index asks for, but never so often that it would be a flood. */
 uint64_t link_beat_after_ms(const struct codec_reply *parsed);
+
+/* Not before a time that the index asked for when it took none. */
 void link_beat_later(struct link *link, uint64_t delay_ms);
 void link_tell_again(struct link *link); /* the index has another record of our node */
 

@@ -16,6 +16,13 @@ uint64_t link_beat_after_ms(const struct codec_reply *parsed)
                                                       : BEAT_LEAST_MS;
 }
 
+static void beat_failed(struct link *link, int64_t retry_after_ms)
+{
+    link->beat_not_before_ms = client_now_ms(link->client) + retry_after_ms;
+    link_beat_later(link, client_backoff_ms(link->client, link->beat_failures++,
+                              link_most_backoff_ms(link), retry_after_ms));
+}
+
 static void on_beat(const struct http_reply *reply, void *user)
 {
     struct link *link = user;
@@ -26,6 +33,7 @@ static void on_beat(const struct http_reply *reply, void *user)
     link->beat = NULL;
     if (!reply->error && reply->status == 200 &&
         !codec_parse(CODEC_HEARTBEAT, reply->body, reply->body_size, &parsed, detail)) {
+        link->beat_failures = 0;
         link->told = link->telling;
         snprintf(link->observed, sizeof link->observed, "%s", parsed.observed);
         if (link_has_news(link))
@@ -43,9 +51,7 @@ static void on_beat(const struct http_reply *reply, void *user)
     client_log(link->client, SIGNPOST_LOG_WARN, "%s: %s", link_log_name(link), detail);
     if (error == SIGNPOST_ERROR_REFUSED)
         link->told = link->telling; /* as it is, it will never be taken */
-    link_beat_later(
-        link, client_backoff_ms(link->client, 1, link_most_backoff_ms(link),
-                  reply->retry_after_ms ? reply->retry_after_ms : CLIENT_BACKOFF_FIRST_MS));
+    beat_failed(link, reply->retry_after_ms);
 }
 
 static void on_heart(uv_timer_t *timer)
@@ -64,12 +70,16 @@ static void on_heart(uv_timer_t *timer)
     link->telling = client->version;
     if (!body ||
         link_request(link, "POST", url.text, body, LINK_SHORT_TIMEOUT_MS, on_beat, &link->beat))
-        link_beat_later(link, CLIENT_BACKOFF_FIRST_MS);
+        beat_failed(link, 0);
     free(body);
 }
 
 void link_beat_later(struct link *link, uint64_t delay_ms)
 {
+    int64_t least_ms = link->beat_not_before_ms - client_now_ms(link->client);
+
+    if (least_ms > 0 && delay_ms < (uint64_t)least_ms)
+        delay_ms = (uint64_t)least_ms;
     if (!link->leaving)
         uv_timer_start(&link->heart, on_heart, delay_ms, 0);
 }

@@ -19,6 +19,7 @@
 #define WAIT_SLACK_MS 10000 /* what a long poll may take longer than it waits */
 #define CUT_AFTER_MS 500    /* a poll that lived so long was cut; before, the index is away */
 #define WAIT_LEAST_S 2u     /* shorter waits are worth nothing: then it is asked at an interval */
+#define WAIT_SPREAD 5       /* a poll waits up to a fifth less, by chance */
 #define INTERVAL_MS 3000
 #define SAME_AGE_MS 1000 /* two cuts within this of each other are of one limit */
 /* So long a shorter wait is kept before the full one is tried again. */
@@ -163,7 +164,7 @@ static void poll_answered(struct link *link, const struct http_reply *reply)
         link_try_later(link, STEP_POLL, error, signpost_strerror(error), reply->retry_after_ms);
         return;
     }
-    link->failures = 0;
+    link->failures = link->losses = 0;
     link->step = complete ? STEP_POLL : STEP_PAGE;
     if (complete)
         link_set_state(link, SIGNPOST_INDEX_READY, 0, "");
@@ -179,6 +180,13 @@ static void poll_answered(struct link *link, const struct http_reply *reply)
         link_rest(link, link->step, (uint64_t)delay_ms);
     else
         link_step(link);
+}
+
+/* What polls wait at most; each draws its own wait from it. */
+static unsigned most_wait_s(const struct link *link)
+{
+    unsigned most_s = (unsigned)(link->ttl_ms * 2 / 3 / 1000);
+    return link_reads_mail(link) && link->wait_s > most_s ? most_s : link->wait_s;
 }
 
 static void on_polled(const struct http_reply *reply, void *user)
@@ -204,8 +212,8 @@ static void on_polled(const struct http_reply *reply, void *user)
     } else if (link->waited_s && lived_ms > CUT_AFTER_MS && !reply->retry_after_ms &&
                (error == SIGNPOST_ERROR_UNREACHABLE || error == SIGNPOST_ERROR_TIMEOUT)) {
         link->probing = true;
-        /* One that is overdue fell silent, at a time that nobody knows. */
-        link->lived_ms = lived_ms < link->waited_s * 1000LL ? lived_ms : link->waited_s * 500LL;
+        /* One that is overdue fell silent, at a time that nobody knows: the same each time. */
+        link->lived_ms = lived_ms < link->waited_s * 1000LL ? lived_ms : most_wait_s(link) * 500LL;
         link->step = STEP_POLL;
         link_step(link);
     } else {
@@ -215,13 +223,13 @@ static void on_polled(const struct http_reply *reply, void *user)
 
 static unsigned poll_wait_s(struct link *link)
 {
-    int64_t most_s = link->ttl_ms * 2 / 3 / 1000;
-
     if (client_now_ms(link->client) >= link->wait_reset_ms)
         link->wait_s = LINK_WAIT_S;
     if (link->probing || !link_is_ready(link) || !link->since[0] || !waits_here(link))
         return 0;
-    return link_reads_mail(link) && link->wait_s > most_s ? (unsigned)most_s : link->wait_s;
+    unsigned most_s = most_wait_s(link);
+    /* Polls that came together, as after an outage, come apart. */
+    return most_s - (unsigned)client_jitter(link->client, most_s / WAIT_SPREAD);
 }
 
 void link_begin_poll(struct link *link)

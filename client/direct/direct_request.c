@@ -167,7 +167,7 @@ static void on_approached(const struct dial_result *result, int error, void *use
     }
     if (request->retries++ < SESSION_RETRIES) {
         request->due_ms = client_now_ms(direct->client) + SESSION_RETRY_MS / 2 +
-                          (int64_t)client_jitter_ms(direct->client, SESSION_RETRY_MS);
+                          (int64_t)client_jitter(direct->client, SESSION_RETRY_MS);
         direct_later(direct, 0);
         return;
     }

@@ -466,7 +466,8 @@ function append(list, more) {
     if (JSON.stringify([list, more]).length <= LIMITS.candidates) list.push(...more);
 }
 
-const WAIT_S = 25; // of a long poll
+const WAIT_S = 25; // of a long poll, at most
+const WAIT_SPREAD = 5; // it is up to a fifth less, by chance
 const SHORT_MS = 10000; // a request that does not wait takes no longer, one that does so much more
 const SEND_MS = 5000; // one try of a message
 const LEAVE_MS = 2000; // what is on its way when the page leaves
@@ -503,6 +504,7 @@ class Index {
     #leaving = false;
     #stopped = false;
     #failures = 0;
+    #losses = 0; // of the lease, since a poll was answered
     #since;
     #after;
     #probing = false; // the next poll does not wait: was the last one cut, or is the index away?
@@ -643,6 +645,10 @@ class Index {
 
     /** The index does not know our token any more. */
     #loseLease() {
+        if (!this.#registered) return;
+        // The tries until the index was there have spread the pages out already: from the start
+        // again. But ever later where it is lost again before a poll was answered.
+        this.#failures = this.#losses++;
         this.#registered = false;
         this.#probing = false;
         this.#interrupt();
@@ -676,7 +682,7 @@ class Index {
     // --- polling ---------------------------------------------------------------------------------
 
     async #pollOnce() {
-        const wait = this.state === "ready" && !this.#probing ? WAIT_S : 0;
+        const wait = this.state === "ready" && !this.#probing ? this.#drawWait() : 0;
         const content = { since: this.#since, after: this.#after, wait, limit: PAGE_NODES };
         const asked = this.#clock.now();
         const abort = (this.#poll = new AbortController());
@@ -692,6 +698,11 @@ class Index {
         else await this.#unanswered(reply, cut);
     }
 
+    /** Polls that came together, as after an outage, come apart. */
+    #drawWait() {
+        return WAIT_S - Math.floor(this.#clock.random() * (1 + WAIT_S / WAIT_SPREAD));
+    }
+
     async #answered(reply) {
         const { list, mail } = reply.body;
         this.#probing = false;
@@ -700,7 +711,7 @@ class Index {
         if (this.#leaving) return;
         this.#after = mail.next; // what was handed over is acknowledged by the next poll
         if (!(await this.#takeList(list)) || this.#leaving) return;
-        this.#failures = 0;
+        this.#failures = this.#losses = 0;
         this.#setState("ready");
         if (reply.retryAfter) await this.#rest(reply.retryAfter, true);
     }

@@ -330,7 +330,7 @@ static void unlink_peer(void *user, const char *peer, const char *reason)
 static uint64_t jitter(void *user, uint64_t most)
 {
     const struct signpost_mesh *mesh = user;
-    return client_jitter_ms(mesh->client, most);
+    return client_jitter(mesh->client, most);
 }
 
 static const struct mesh_actions actions = {

@@ -163,7 +163,7 @@ void sessions_send(
 uint64_t sessions_random(void *user, uint64_t most)
 {
     const struct signpost_session *session = user;
-    return client_jitter_ms(session->client, most);
+    return client_jitter(session->client, most);
 }
 
 void sessions_new_id(void *user, char ret_id[SESSION_ID_SIZE])

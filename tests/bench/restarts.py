@@ -16,6 +16,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
+from tests.bench.lib.arithmetic import Profile, signs_per_s  # noqa: E402
 from tests.bench.lib.assumptions import read  # noqa: E402
 from tests.bench.lib.herd import Case, Herd  # noqa: E402
 from tests.bench.lib.report import Bench, percentile, program  # noqa: E402
@@ -23,7 +24,7 @@ from tests.lib.index import Index, NO_NODE_CAPS  # noqa: E402
 from tests.lib.nginx import free_port  # noqa: E402
 
 CAPS = (*NO_NODE_CAPS, "--max-waiters-per-address", "0", "--max-connections-per-address", "0")
-SPREAD_MS = 20000  # as polls of 20 s are after a while
+SPREAD_MS = 20000  # as polls of up to 20 s are after a while
 LATEST_S = 60
 
 # kind, seconds without an index, nodes of a network (0: all in one)
@@ -96,11 +97,11 @@ def measure(nodes, kind, outage_s, nodes_of_network):
         second.close()
 
 
-def rest(nodes, seconds):
+def rest(nodes, seconds, numbers):
     """CPU of a poll that comes alone, in microseconds."""
     with new_index(free_port()) as index, Crowd(index.port, nodes, 10) as crowd:
         crowd.wait_until(nodes)
-        before, polls = index.cpu_s(), nodes * seconds / 20
+        before, polls = index.cpu_s(), nodes * seconds * signs_per_s(Profile(""), numbers)
         time.sleep(seconds)
         return 1e6 * (index.cpu_s() - before) / polls
 
@@ -114,7 +115,7 @@ def main():
 
     table = bench.table("rest", "At rest", nodes="nodes", poll_us="CPU us of a poll",
                         pass_us="of a pass")
-    poll_us = rest(arguments.nodes, arguments.seconds)
+    poll_us = rest(arguments.nodes, arguments.seconds, numbers)
     table.row(nodes=arguments.nodes, poll_us=poll_us, pass_us=(poll_us - numbers["poll_us"]) / 2)
 
     table = bench.table("restarts", f"{arguments.nodes:,} clients come back, measured / predicted",

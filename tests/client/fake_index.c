@@ -140,6 +140,17 @@ void fake_reply(
     assert_int_equal(uv_write(write, (uv_stream_t *)&connection->tcp, &buffer, 1, on_written), 0);
 }
 
+unsigned fake_wait_s(const struct fake_connection *connection)
+{
+    const char in_body[] = "\"wait\":", in_query[] = "wait=";
+    const char *body = strstr(connection->body, in_body);
+    const char *query = strstr(connection->path, in_query);
+
+    return body    ? (unsigned)strtoul(body + strlen(in_body), NULL, 10)
+           : query ? (unsigned)strtoul(query + strlen(in_query), NULL, 10)
+                   : 0;
+}
+
 bool fake_is(const struct fake_connection *connection, const char *method, const char *path)
 {
     size_t length = strlen(path);

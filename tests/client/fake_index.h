@@ -20,6 +20,7 @@
 #define FAKE_EVENTS(more, nodes)                                                                   \
     "{\"heartbeat_after\":10,\"mail\":" FAKE_MAIL ",\"list\":" FAKE_LIST(more, nodes) "}"
 #define FAKE_SENT "{\"seq\":1,\"state\":\"queued\",\"expires_in\":10}"
+#define FAKE_BUSY "{\"code\":\"too_many_requests\",\"title\":\"\",\"action\":\"retry\"}"
 #define FAKE_FORGOTTEN "{\"code\":\"unknown_node\",\"title\":\"\",\"action\":\"register\"}"
 
 struct fake_index;
@@ -53,6 +54,9 @@ void fake_stop(struct fake_index *index); /* the loop has to run on to close it 
 /* `headers` may be ""; each is ended by "\r\n". */
 void fake_reply(
     struct fake_connection *connection, int status, const char *headers, const char *body);
+
+/* How long the poll is to wait, in seconds; 0: it is not, or this is no poll. */
+unsigned fake_wait_s(const struct fake_connection *connection);
 
 bool fake_is(const struct fake_connection *connection, const char *method, const char *path);
 

@@ -1,17 +1,13 @@
 #include "index_help.h"
 
-#include <setjmp.h>
+#include "client_help.h"
+
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define DEADLINE_MS 30000
 
@@ -310,4 +306,42 @@ void run_until_got(uv_loop_t *loop, struct member *member, const char *what)
 void run_until_sent(uv_loop_t *loop, struct member *member, size_t count)
 {
     run_until(loop, has_sent, &(struct wanted){member, NULL, count});
+}
+
+struct growth {
+    const size_t *count;
+    size_t than;
+};
+
+static bool is_more(void *user)
+{
+    const struct growth *growth = user;
+    return *growth->count > growth->than;
+}
+
+void run_until_more(uv_loop_t *loop, const size_t *count, size_t than)
+{
+    run_until(loop, is_more, &(struct growth){count, than});
+}
+
+static void on_time(uv_timer_t *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+static bool is_true(void *user)
+{
+    return *(bool *)user;
+}
+
+void run_for(uv_loop_t *loop, uint64_t time_ms)
+{
+    uv_timer_t timer;
+    bool over = false;
+
+    uv_timer_init(loop, &timer);
+    timer.data = &over;
+    uv_timer_start(&timer, on_time, time_ms, 0);
+    run_until(loop, is_true, &over);
+    help_close((uv_handle_t *)&timer);
 }

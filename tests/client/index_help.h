@@ -45,10 +45,13 @@ void member_send(struct member *member, const char *to, const char *session, con
 
 /* Runs the loop until that is so; fails the test after a generous time. */
 void run_until(uv_loop_t *loop, bool (*is_so)(void *user), void *user);
+void run_until_more(uv_loop_t *loop, const size_t *count, size_t than);
 void run_until_ready(uv_loop_t *loop, struct member *member, size_t indexes);
 void run_until_told(uv_loop_t *loop, struct member *member, const char *what);
 void run_until_got(uv_loop_t *loop, struct member *member, const char *what);
 void run_until_sent(uv_loop_t *loop, struct member *member, size_t count);
+
+void run_for(uv_loop_t *loop, uint64_t time_ms);
 
 /* The fresh peers of a client, "a b ", with a "?" after a stale one. */
 const char *member_peers(const struct member *member, char *ret_text, size_t size);

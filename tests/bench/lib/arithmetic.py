@@ -27,7 +27,8 @@ def signs_per_s(profile, numbers):
     """Requests of one node at rest."""
     if not profile.polls:
         return numbers["beat_share"] / numbers["ttl_s"]
-    return 1 / min(numbers["wait_most_s"], int(numbers["ttl_s"] * numbers["wait_share"]))
+    most_s = min(numbers["wait_most_s"], int(numbers["ttl_s"] * numbers["wait_share"]))
+    return 1 / (most_s - most_s // numbers["wait_spread"] / 2)  # each draws its wait, evenly
 
 
 def fan_out(network_nodes, changes_an_hour, numbers):

@@ -23,8 +23,9 @@ KNOWN = {
     "max_nodes": (100000, "server_limits.h, LIMIT_DEFAULT_NODES"),
     "max_nodes_per_network": (50000, "server_limits.h, LIMIT_DEFAULT_NODES_PER_NETWORK"),
     # rules of the client
-    "wait_share": (2 / 3, "client/link_poll.c, poll_wait_s(): of the ttl"),
+    "wait_share": (2 / 3, "client/link_poll.c, most_wait_s(): of the ttl"),
     "wait_most_s": (25, "client/link.h, LINK_WAIT_S"),
+    "wait_spread": (5, "client/link_poll.c, WAIT_SPREAD: a poll waits up to such a share less"),
     "short_timeout_s": (10, "client/link.h, LINK_SHORT_TIMEOUT_MS"),
     "slack_s": (10, "client/link_poll.c, WAIT_SLACK_MS"),
     "backoff_first_s": (0.5, "client/client.h, CLIENT_BACKOFF_FIRST_MS"),

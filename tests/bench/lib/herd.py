@@ -29,11 +29,11 @@ PASS_COUNTS_S, NEWEST_SHARE = 0.5, 8  # http/load.c
 class Rules:
     """What is left to chance. `TODAY` is what the code does."""
 
-    jitter: bool = True        # False: every delay is the longest that it may be
-    poll_spread: float = 0     # by which share a poll may wait less
-    retry_spread: float = 0    # seconds at most past Retry-After, besides the share of the backoff
-    beats_back_off: bool = False  # heartbeats that fail come ever later, as polls do
-    register_soon: bool = False   # who hears `unknown_node` backs off anew, from the first delay on
+    jitter: bool = True         # False: every delay is the longest that it may be
+    poll_spread: bool = True    # each poll draws its wait; False: all wait the longest
+    retry_spread: float = 0     # seconds at most past Retry-After, besides the share of the backoff
+    beats_back_off: bool = True  # heartbeats that fail come ever later, as polls do
+    register_soon: bool = True   # who hears `unknown_node` backs off anew, from the first delay on
 
 
 TODAY, NO_JITTER = Rules(), Rules(jitter=False)
@@ -58,15 +58,15 @@ class Case:
 class Member:
     """One client, or `weight` of them."""
 
-    __slots__ = ("failures", "registered", "ready", "back_s", "lease_s", "request", "connected",
-                 "network", "seen", "heard_s", "parked", "expired", "known")
+    __slots__ = ("failures", "losses", "registered", "ready", "back_s", "lease_s", "request",
+                 "connected", "network", "wait_s", "seen", "heard_s", "parked", "expired", "known")
 
     def __init__(self, network):
         self.network = network
-        self.failures = self.request = self.seen = 0
+        self.failures = self.losses = self.request = self.seen = 0
         self.registered = self.known = True
         self.ready = self.connected = self.parked = self.expired = False
-        self.back_s = None
+        self.back_s, self.wait_s = None, 0
         self.lease_s, self.heard_s = math.inf, -math.inf
 
 
@@ -125,9 +125,15 @@ class Herd:
         past_s = self.chance(window_s) / self.n["retry_share"] if self.rules.jitter else 0
         return retry_after_s + past_s + self.chance(self.rules.retry_spread)
 
+    def draw_wait_s(self):
+        """poll_wait_s(): whole seconds, up to a share of them less"""
+        if not (self.rules.jitter and self.rules.poll_spread):
+            return self.wait_s
+        return self.wait_s - int(self.random() * (1 + self.wait_s // self.n["wait_spread"]))
+
     def lose(self, member):
         """The index goes away. Each was somewhere between two signs of life."""
-        every_s = self.wait_s if self.case.client == "polls" else self.most_s
+        every_s = self.draw_wait_s() if self.case.client == "polls" else self.most_s
         asked_s = -every_s * self.random()
         member.lease_s = asked_s + self.n["ttl_s"]
         if self.case.kind == "cut":
@@ -181,8 +187,9 @@ class Herd:
                     self.ask, member)
             return
         member.request += 1
-        waits_s = self.wait_s + self.n["slack_s"] if member.ready else self.n["short_timeout_s"]
-        self.at(self.now + waits_s, self.give_up, member, member.request)
+        member.wait_s = self.draw_wait_s() if member.ready else 0
+        patient_s = self.n["slack_s" if member.ready else "short_timeout_s"]
+        self.at(self.now + member.wait_s + patient_s, self.give_up, member, member.request)
         self.arrive(member, member.request, self.now, 0)
 
     def give_up(self, member, request):
@@ -206,12 +213,14 @@ class Herd:
         if self.case.kind != "empty" and not member.expired:
             member.expired = True
             self.expired += self.weight
-        member.failures = 0 if self.rules.register_soon else member.failures
+        if self.rules.register_soon:
+            member.failures = member.losses
+        member.losses += 1
         self.at(self.now + self.backoff_s(member.failures), self.ask, member)
         member.failures += 1
 
     def get_ready(self, member):
-        member.failures, member.ready = 0, True
+        member.failures, member.losses, member.ready = 0, 0, True
         if member.back_s is None:
             member.back_s = max(0, self.now - self.end_s)
             self.left -= 1
@@ -359,8 +368,7 @@ class Herd:
     def park(self, member):
         member.parked = True
         self.parked += self.weight
-        wait_s = self.wait_s * (1 - self.rules.poll_spread * self.random())
-        self.at(self.now + wait_s, self.over, member, member.request)
+        self.at(self.now + member.wait_s, self.over, member, member.request)
         if member.seen < member.network.seq:
             self.news(member)
 
