@@ -254,7 +254,6 @@ static void on_complete(void *user, struct MHD_Connection *mhd, void **request_c
     if (request->response)
         MHD_destroy_response(request->response);
     free(request->refusal);
-    free(request->filters);
     free_question(request);
     reply_free_pieces(request);
     free(request);

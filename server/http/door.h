@@ -94,8 +94,8 @@ struct request {
     uint16_t port;         /* of the caller; 0: not known */
     struct json *json;     /* of routes that read one */
     struct poll_pieces pieces;
-    size_t reply_bytes;          /* of its body, where it is in memory for this request alone */
-    struct meta_filter *filters; /* room for LIMIT_FILTERS, or NULL */
+    size_t reply_bytes; /* of its body, where it is in memory for this request alone */
+    struct meta_filter filters[LIMIT_FILTERS];
     size_t filter_count;
     struct poll *poll;   /* under way, or NULL */
     struct check *check; /* likewise */

@@ -93,10 +93,6 @@ static int query_filter(struct query *query, const char *key, const char *value)
     if (request->filter_count == LIMIT_FILTERS)
         return fault_set(
             query->fault, ERROR_BAD_REQUEST, "at most %d meta filters in one query", LIMIT_FILTERS);
-    if (!request->filters)
-        request->filters = calloc(LIMIT_FILTERS, sizeof *request->filters);
-    if (!request->filters)
-        return fault_busy(query->fault, ERROR_NO_MEMORY);
     request->filters[request->filter_count++] = (struct meta_filter){key, value};
     return 0;
 }
