@@ -44,7 +44,7 @@ static bool gather_message(const struct message_view *message, void *user)
     struct text *messages = &request->pieces.messages;
     size_t before = messages->length;
 
-    /* One alone may be as large as a small page: the first always goes, or none ever would. */
+    /* Behind a list that fills the page the first goes all the same, or none ever would. */
     if (before && !request_page_takes(request, message->body_size))
         return false;
     codec_add_message(messages, message);
