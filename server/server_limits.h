@@ -38,7 +38,7 @@
 #define LIMIT_LIST_DEFAULT_NODES 200
 #define LIMIT_LIST_MAX_NODES 1000
 #define LIMIT_LIST_SCAN_NODES 2000     /* looked at for one page of a filtered list */
-#define LIMIT_PAGE_BYTES (1024 * 1024) /* a page of a list or mailbox ends early past this */
+#define LIMIT_PAGE_BYTES (1024 * 1024) /* a list's page ends past it, a mailbox's before it */
 #define LIMIT_HEAR_EVERY_MS 100        /* one node or connection hears of the list this often */
 #define LIMIT_EXPIRE_BATCH 256         /* leases or messages ended in one turn of the loop */
 #define LIMIT_TOMBSTONE_S 3600
@@ -106,7 +106,7 @@
 #define LIMIT_URL_CHARS 2048
 /* of bodies that arrive and replies that are sent: past it the slowest go */
 #define LIMIT_HELD_BYTES (16 * 1024 * 1024)
-/* where so much of that is taken, a page ends early past a smaller size */
+/* where so much of that is taken, a page is smaller */
 #define LIMIT_SMALL_PAGES_FROM_BYTES (LIMIT_HELD_BYTES / 4)
 #define LIMIT_SMALL_PAGE_BYTES (64 * 1024)
 #define LIMIT_STATUS_PAGE_BYTES (256 * 1024) /* of rows as HTML: escaping takes long */

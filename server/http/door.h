@@ -143,6 +143,9 @@ void request_reply_bytes(struct request *request, unsigned status, const char *t
 /* A page grew by so many bytes and has `length` now: may it grow further? */
 bool request_page_grew(struct request *request, size_t bytes, size_t length);
 
+/* Is there room in its page for so many bytes more? */
+bool request_page_takes(const struct request *request, size_t bytes);
+
 /* By the request's filters; counts as growth. */
 bool request_meta_matches(struct request *request, const char *meta);
 

@@ -98,15 +98,25 @@ bool request_parse(struct request *request)
     return !error;
 }
 
+/* Where much waits to be read, a page is no larger than what the kernel takes at once, so that
+ * nothing is held for its reader, however slow that is. */
+static size_t page_limit(const struct request *request)
+{
+    return http_loop_held_bytes(request->door->loop) < LIMIT_SMALL_PAGES_FROM_BYTES
+               ? LIMIT_PAGE_BYTES
+               : LIMIT_SMALL_PAGE_BYTES;
+}
+
 bool request_page_grew(struct request *request, size_t bytes, size_t length)
 {
-    struct http_door *door = request->door;
+    request->door->pages_bytes += bytes;
+    return length < page_limit(request);
+}
 
-    door->pages_bytes += bytes;
-    /* Where much waits to be read, a page is no larger than what the kernel takes at once. */
-    return length < (http_loop_held_bytes(door->loop) < LIMIT_SMALL_PAGES_FROM_BYTES
-                            ? LIMIT_PAGE_BYTES
-                            : LIMIT_SMALL_PAGE_BYTES);
+bool request_page_takes(const struct request *request, size_t bytes)
+{
+    const struct poll_pieces *pieces = &request->pieces;
+    return pieces->nodes.length + pieces->messages.length + bytes <= page_limit(request);
 }
 
 bool request_meta_matches(struct request *request, const char *meta)

@@ -44,8 +44,12 @@ static bool gather_message(const struct message_view *message, void *user)
     struct text *messages = &request->pieces.messages;
     size_t before = messages->length;
 
+    /* Behind a list that fills the page the first goes all the same, or none ever would. */
+    if (before && !request_page_takes(request, message->body_size))
+        return false;
     codec_add_message(messages, message);
-    return request_page_grew(request, messages->length - before, messages->length);
+    request_page_grew(request, messages->length - before, messages->length);
+    return true;
 }
 
 static void write_tag(const struct cursor *cursor, char ret_tag[LIST_TAG_SIZE])

@@ -250,6 +250,7 @@ struct message_view {
     double expires_in_s;
 };
 
+/* False: there is no room for this one, and the page ends before it. */
 typedef bool (*message_visit)(const struct message_view *message, void *user);
 
 /* --- polls ----------------------------------------------------------------------------------- */

@@ -46,7 +46,7 @@ static bool mail_row(const struct store_message *row, void *user)
     struct box *box = poll->lease ? poll->lease->box : NULL;
     int64_t now_ms = index_now_ms(poll->index);
 
-    if (!box || poll->full || poll->rows >= poll->request.mail_limit)
+    if (!box || poll->rows >= poll->request.mail_limit)
         return false;
     struct mail *mail = box_first_after(box, row->seq - 1, now_ms);
     if (!mail || mail->seq != row->seq)
@@ -63,8 +63,9 @@ static bool mail_row(const struct store_message *row, void *user)
         .sent_wall_ms = row->sent_wall_ms,
         .expires_in_s = (double)(mail->expires_ms - now_ms) / 1000,
     };
+    if (!poll->request.on_message(&view, poll->user))
+        return false;
     poll->rows++;
-    poll->full = !poll->request.on_message(&view, poll->user);
     poll->result.next.seq = row->seq;
     poll->gave |= !mail->given;
     return true;
@@ -113,7 +114,6 @@ static void read_mail(struct poll *poll)
     }
     poll->result.next = (struct cursor){poll->lease->box->epoch, poll->mail_after};
     poll->rows = 0;
-    poll->full = false;
     if (mail_is_news(poll))
         poll->index->store->f->read_messages(
             poll->index->store, poll->lease->number, poll->mail_after, mail_row, mail_read, poll);

@@ -1,10 +1,12 @@
 """Mailboxes that are flooded: one that belongs to a victim, and all of them."""
 
+import collections
+import http.client
 import itertools
 import json
 import threading
 
-from tests.lib.attack import AttackCase, Pipe, request, stranger
+from tests.lib.attack import SMALL_WINDOW, AttackCase, Pipe, readable, request, stranger
 from tests.lib.index import Stopwatch
 
 OF_ONE_SENDER, OF_ONE_ADDRESS, OF_ALL = 16, 32, 64  # messages in a mailbox
@@ -162,3 +164,30 @@ class TestMailboxes(AttackCase):
                                   token=token(number % senders)) for number in range(1_000)),
                          [stranger(number) for number in range(100)], per_write=2)
             self.assertEqual(attack.seen, {200: 1_000})
+
+    def test_slow_readers_of_large_messages_are_not_cut(self):
+        """Hundreds ask at once, and nobody reads before all have been answered: what the kernel
+        does not take of so many replies would be more than the index keeps."""
+        readers, messages = 300, 4
+        with self.attack("large messages, read slowly", *UNLIMITED) as attack:
+            victim = self.node("victim")
+            self.senders(messages, each=1)
+            attack.flood((message("victim", number, number, 60_000) for number in range(messages)),
+                         [stranger(number) for number in range(messages)], per_write=1)
+            self.assertEqual(attack.seen, {202: messages})
+            connections = [self.comes(number, SMALL_WINDOW) for number in range(readers)]
+            for connection in connections:
+                connection.sendall(request("GET", "/mailbox/victim", token=victim.token))
+            for connection in connections:
+                self.assertTrue(readable([connection], PATIENCE_S), "no answer")
+            pages = collections.Counter(self.page_size(connection) for connection in connections)
+            attack.what = f"{readers} readers of {messages} messages of 60 KB, pages: {dict(pages)}"
+            self.assertEqual(set(pages), {1, messages}, "smaller pages where much waits")
+
+    def page_size(self, connection):
+        """How many messages are in the reply, which has to be whole."""
+        reply = http.client.HTTPResponse(connection)
+        with connection:
+            reply.begin()
+            self.assertEqual(reply.status, 200)
+            return len(json.loads(reply.read())["messages"])

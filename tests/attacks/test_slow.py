@@ -4,14 +4,13 @@ long as the deadline that ends it, so all run at the same time, each with an ind
 import contextlib
 import time
 
-from tests.lib.attack import AttackCase, big_nodes, readable, request
+from tests.lib.attack import SMALL_WINDOW, AttackCase, big_nodes, readable, request
 from tests.lib.case import concurrently
 from tests.lib.index import Stopwatch
 
 HEADERS_S, BODY_S, REPLY_S = 10, 20, 60  # the deadlines
 SLACK_S = 25  # of a loaded machine
 BYTE_EVERY_S = 1
-SMALL_WINDOW = 4096
 
 
 @concurrently

@@ -253,12 +253,12 @@ class TestStalled(FaultCase):
                f"{max(0, took - STALL_S) * 1000:.0f} ms after its end")
 
     def test_stall_ends_no_lease_whose_heartbeat_waits(self):
-        """Leases of 5 s that would end while the disk stands still, their heartbeats unread."""
-        nodes = [self.node(ttl=5) for _ in range(20)]
+        """Leases of 10 s that would end while the disk stands still, their heartbeats unread."""
+        nodes = [self.node(ttl=10) for _ in range(20)]
         writer = self.node(ttl=600)
         since = self.list()["cursor"]
-        time.sleep(3)
-        self.disk.set(stall_ms=4000)
+        time.sleep(4)
+        self.disk.set(stall_ms=9000)
         thread = threading.Thread(target=writer.heartbeat, kwargs={"meta": {"stalls": True}})
         thread.start()
         wait_for(lambda: self.disk.get("touched"), "a write waits")

@@ -462,7 +462,7 @@ class TestLimits(CheckTests, HttpCase):
 
     def test_checks_of_a_hundred_strangers_are_bounded(self):
         port = self.silent_everywhere()
-        pending = [self.pending(self.stranger(number), port, timeout=2)
+        pending = [self.pending(self.stranger(number), port, timeout=5)
                    for number in range(11, 111)]
         busy = [reply for reply in self.answers_that_come_first(pending, 36)]
         self.assertEqual(self.client.get("/healthz").status, 200)

@@ -180,7 +180,7 @@ class TestExpiry(UndeliverableCase):
     def test_message_expired_makes_room(self):
         sender, reader = self.node(), self.node()
         for _ in range(16):
-            sender.sends(reader, ttl=1)
+            sender.sends(reader, ttl=5)
         self.assertProblem(sender.write(reader), 429, "mailbox_full")
         gone = 0
         after = None

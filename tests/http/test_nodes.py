@@ -4,7 +4,8 @@ import json
 import re
 import secrets
 
-from tests.lib.case import CURSOR, RFC3339, TOKEN, IndexCase, concurrently, some_id
+from tests.lib.case import (
+    AT_ONCE_S, CURSOR, RFC3339, TOKEN, IndexCase, concurrently, some_id)
 from tests.lib.http import curl, url
 from tests.lib.index import Stopwatch
 
@@ -380,13 +381,13 @@ class TestLeases(IndexCase):
             cursor = delta["cursor"]
         self.fail(f"{id} does not go")
 
-    def test_lease_that_ends_shows_within_a_second(self):
+    def test_lease_that_ends_shows_at_once(self):
         watch = Stopwatch()
         node = self.node("a", ttl=5)
         delta = self.gone(node.cursor, "a")
         self.assertNodes(delta, [], gone=["a"])
         self.assertGreater(watch.elapsed(), 4.5)
-        self.assertLess(watch.elapsed(), 7)
+        self.assertLess(watch.elapsed(), 5 + AT_ONCE_S)
         self.assertProblem(self.look_up("a"), 404, "unknown_node")
         self.assertProblem(node.heartbeat(), 404, "unknown_node")
         self.assertNodes(self.list(), [])
@@ -394,27 +395,27 @@ class TestLeases(IndexCase):
             "/register", {"id": "a", "network": self.network}).status, 201)
 
     def test_lease_of_an_unlisted_node_ends_unseen(self):
-        first = self.node("clock", ttl=6)
+        first = self.node("clock", ttl=9)
         self.node("hidden", ttl=5, listed=False)
         self.assertNodes(self.gone(first.cursor, "clock"), [], gone=["clock"])
         self.assertProblem(self.look_up("hidden"), 404)
 
     def renewed(self, renew):
-        """A node of 6 s is renewed at 5 s and still there at 7 s: other leases tell the time."""
-        node = self.node("renewed", ttl=6)
+        """A node of 9 s is renewed at 5 s and still there at 10 s: other leases tell the time."""
+        node = self.node("renewed", ttl=9)
         first = self.node("at-5", ttl=5)
-        last = self.node("at-7", ttl=7)
+        last = self.node("at-10", ttl=10)
         self.gone(last.cursor, first.id)
         renew(node)
         self.gone(last.cursor, last.id)
-        self.assertGreater(self.view("renewed")["expires_in"], 2)
+        self.assertGreater(self.view("renewed")["expires_in"], 1)
 
     def test_lease_is_renewed_by_a_heartbeat(self):
         self.renewed(lambda node: self.assertEqual(node.heartbeat().status, 200))
 
     def test_lease_is_renewed_by_a_register(self):
         self.renewed(lambda node: self.assertEqual(node.client.post("/register", {
-            "id": node.id, "network": self.network, "ttl": 6}).status, 200))
+            "id": node.id, "network": self.network, "ttl": 9}).status, 200))
 
     def test_lease_is_renewed_by_events(self):
         self.renewed(lambda node: node.events())
@@ -423,7 +424,7 @@ class TestLeases(IndexCase):
         self.renewed(lambda node: self.assertEqual(node.client.get("/events").status, 200))
 
     def test_lease_is_renewed_by_nothing_else(self):
-        node, other = self.node("a", ttl=6), self.node("b")
+        node, other = self.node("a", ttl=9), self.node("b")
         first = self.node("at-5", ttl=5)
         self.gone(first.cursor, first.id)
         node.read()

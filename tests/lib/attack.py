@@ -25,6 +25,7 @@ HONEST_MS = 5000  # that no heartbeat may take; generous, for loaded machines. T
 BACK_S = 100  # more than an idle connection may have (LIMIT_IDLE_MS), until the index has given back what it held for the attackers
 KEPT = 2  # descriptors that libraries open at their first need and keep
 HONEST = "127.0.0.9"
+SMALL_WINDOW = 4096  # bytes, of who takes little at a time: the rest stays with the index
 
 IP_BIND_ADDRESS_NO_PORT = 24  # <linux/in.h>: the port is chosen by connect(), for each peer anew
 
