@@ -295,6 +295,9 @@ bench: ## install what is missing, and measure: a script a question, in tests/be
 	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS) $(CLIENT_BENCH_PROGRAMS) $(CLIENT_COUNT_PROGRAMS)
 	@for bench in $(BENCHES); do echo "$$bench"; /usr/bin/python3 $$bench || exit; done
 
+performance: ## write docs/performance.md and its pictures anew, from what `make bench` measured last
+	$(Q)PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m tests.bench.lib.performance
+
 # --- linting ------------------------------------------------------------------------------------
 
 LINT_SOURCES = $(SOURCES) $(FUZZ_SOURCES) $(wildcard tests/faults/*.c) \
@@ -388,5 +391,5 @@ help: ## this list
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
 .PHONY: all toolchain run examples setup test tests check test-valgrind instructions \
-	instructions-selftest instructions-build coverage fuzz api demo bench lint lint-includes lint-format \
+	instructions-selftest instructions-build coverage fuzz api demo bench performance lint lint-includes lint-format \
 	lint-cppcheck lint-analyzer lint-tidy lint-selftest install uninstall clean help

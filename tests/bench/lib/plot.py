@@ -56,6 +56,7 @@ def number(value):
 
 def line_chart(title, x_label, y_label, series, log_x=True, log_y=True):
     """`series`: {name: [(x, y), ...]}, above 0 where an axis is logarithmic. Gives the SVG."""
+    assert len(series) <= len(COLOURS), "more lines than colours"
     points = [point for line in series.values() for point in line]
     x = Axis([p[0] for p in points], LEFT, WIDTH - RIGHT, log_x)
     y = Axis([p[1] for p in points], HEIGHT - BOTTOM, TOP, log_y)
