@@ -5,6 +5,7 @@ from tests.bench.lib.plot import line_chart
 from tests.bench.lib.report import results
 
 PAGE = "performance.md"
+ELSEWHERE = ("restarts", "scaling")  # which are in scaling.md
 MACHINE = (
     ("processor", "processor"), ("cores", "cores"), ("memory_gib", "memory GiB"),
     ("kernel", "kernel"), ("date", "measured on"), ("signpostd", "index"),
@@ -58,7 +59,7 @@ def main():
     measured = results()
     places = {"machine": machine(measured)}
     for name, result in measured.items():
-        if name != "scaling":
+        if name not in ELSEWHERE:
             places.update({f"{name}/{table}": markdown(found["columns"], found["rows"])
                            for table, found in result["tables"].items()})
     fill(PAGE, places)
