@@ -38,7 +38,7 @@ struct service {
     uv_timer_t beat;      /* tells the service manager that the loop runs */
     uv_signal_t sigterm, sigint, sighup;
     int64_t due_ms; /* what `due` is set to */
-    unsigned looks;
+    unsigned looks; /* of on_watch() */
     uint64_t looked_ns,
         idle_ns; /* when note_stall() was last here, and how long the loop had slept */
     struct store *store;

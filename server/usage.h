@@ -22,8 +22,8 @@ void usage_measure(struct usage *usage, int64_t now_ms);
 void usage_write_metrics(struct text *out, int64_t started_wall_ms);
 
 /* Gives memory that was freed back to the system, where it lies between what is in use too: by
- * itself the allocator keeps that of the busiest moment for ever. For a moment with little to do; a
- * C library that cannot do it is left alone. */
+ * itself the allocator keeps that of the busiest moment for ever. It takes longer the more was
+ * freed, 2 ms for some MiB. A C library that cannot do it is left alone. */
 void usage_trim(void);
 
 #endif

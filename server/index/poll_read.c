@@ -179,7 +179,6 @@ static void read_list(struct poll *poll)
     struct network *network = poll->network;
     const struct poll_request *request = &poll->request;
     struct poll_result *result = &poll->result;
-    char after_id[sizeof poll->after_id];
 
     result->cursor = list_cursor(poll);
     if (!list_is_news(poll) || !list_may_speak(poll)) {
@@ -201,6 +200,7 @@ static void read_list(struct poll *poll)
         store->f->list_changes(
             store, network->number, request->since.seq, list_row, list_read, poll);
     } else {
+        char after_id[sizeof poll->after_id];
         strcpy(after_id, result->reset ? "" : poll->after_id); /* which moves on with each row */
         store->f->list_nodes(store, network->number, after_id, list_row, list_read, poll);
     }

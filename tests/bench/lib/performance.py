@@ -1,5 +1,7 @@
 """Makes docs/performance.md of what was measured last: `make performance`, after `make bench`."""
 
+import sys
+
 from tests.bench.lib.document import draw, fill, markdown
 from tests.bench.lib.plot import line_chart
 from tests.bench.lib.report import results
@@ -11,24 +13,18 @@ MACHINE = (
     ("kernel", "kernel"), ("date", "measured on"), ("signpostd", "index"),
 )
 KEPT = ("index", "bare", "redis", "redis, appending", "opentracker, UDP", "peerjs, by 100")
-# Of a picture: the result and its table, what is on the axes, and which rows are a line; which of
-# the lines, where it is not all.
+# Of the table that has the name of its result: the title, what is on the axes, and which rows are a
+# line; which of the lines, where it is not all.
 PICTURES = {
-    "heartbeats": (
-        "CPU time of a heartbeat", ("heartbeats", "heartbeats"), ("nodes", "nodes"),
-        ("cpu_us", "microseconds"), "server", KEPT),
-    "lists": (
-        "CPU time of a list", ("lists", "lists"), ("nodes", "nodes"), ("cpu_us", "microseconds"),
-        "what"),
-    "messages": (
-        "From a sender to a reader that waits, median", ("messages", "messages"),
-        ("parked", "readers that wait"), ("p50_us", "microseconds"), "server"),
-    "fanout": (
-        "From a change to the last who watches", ("fanout", "fanout"), ("watchers", "watchers"),
-        ("last", "milliseconds"), "server"),
-    "starts": (
-        "From the start to the first answer", ("starts", "starts"), ("nodes", "nodes"),
-        ("ms", "milliseconds"), "server"),
+    "heartbeats": ("CPU time of a heartbeat", ("nodes", "nodes"), ("cpu_us", "microseconds"),
+                   "server", KEPT),
+    "lists": ("CPU time of a list", ("nodes", "nodes"), ("cpu_us", "microseconds"), "what"),
+    "messages": ("From a sender to a reader that waits, median",
+                 ("parked", "readers that wait"), ("p50_us", "microseconds"), "server"),
+    "fanout": ("From a change to the last who watches", ("watchers", "watchers"),
+               ("last", "milliseconds"), "server"),
+    "starts": ("From the start to the first answer", ("nodes", "nodes"), ("ms", "milliseconds"),
+               "server"),
 }
 
 
@@ -41,9 +37,8 @@ def series(rows, x, y, line, only=None):
     return lines
 
 
-def picture(measured, title, source, x, y, *lines):
-    result, table = source
-    rows = measured[result]["tables"][table]["rows"]
+def picture(result, title, x, y, *lines):
+    rows = result["tables"][result["name"]]["rows"]
     return line_chart(title, x[1], y[1], series(rows, x[0], y[0], *lines))
 
 
@@ -57,13 +52,17 @@ def machine(measured):
 
 def main():
     measured = results()
+    missing = set(PICTURES) - set(measured)
+    if missing:
+        sys.exit(f"nothing was measured of {', '.join(sorted(missing))}: run make bench first")
     places = {"machine": machine(measured)}
     for name, result in measured.items():
         if name not in ELSEWHERE:
             places.update({f"{name}/{table}": markdown(found["columns"], found["rows"])
                            for table, found in result["tables"].items()})
     fill(PAGE, places)
-    draw({f"performance-{name}": picture(measured, *words) for name, words in PICTURES.items()})
+    draw({f"performance-{name}": picture(measured[name], *words)
+          for name, words in PICTURES.items()})
 
 
 if __name__ == "__main__":
