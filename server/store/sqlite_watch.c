@@ -70,6 +70,8 @@ enum sqlite_change sqlite_watch_look(struct sqlite_watch *watch, enum sqlite_wri
         return SQLITE_TOUCHED;
     watch->size = db.st_size;
     watch->written = db.st_mtim;
+    if (writer == SQLITE_WE_WRITE)
+        return SQLITE_UNCHANGED;
     for (size_t i = SQLITE_WAL; i < SQLITE_WATCHED; i++) {
         if (stat(watch->names[i], &beside) || !is_same(watch, i, &beside))
             return i == SQLITE_LOCK ? SQLITE_LOCK_GONE : SQLITE_BESIDE_GONE;

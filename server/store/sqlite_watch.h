@@ -44,7 +44,8 @@ void sqlite_watch_free(struct sqlite_watch *watch);
 /* The files as they are now are those that are watched; false where one of them is not there. */
 bool sqlite_watch_start(struct sqlite_watch *watch);
 
-/* What is different. With SQLITE_WE_WRITE, what was written into the database is taken for ours. */
+/* What is different. With SQLITE_WE_WRITE, what was written into the database is taken for ours,
+ * and the files beside it are not looked at. */
 enum sqlite_change sqlite_watch_look(struct sqlite_watch *watch, enum sqlite_writer writer);
 
 /* As a sentence for people; static. */
