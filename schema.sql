@@ -1,4 +1,4 @@
--- The whole database of an index, at version 2. signpostd is built with this text and makes a new
+-- The whole database of an index, at version 3. signpostd is built with this text and makes a new
 -- file with it; an older file is brought here step by step (server/store/schema.c).
 --
 -- Numbers without a sign that use all 64 bits (epoch, birth) are kept as the signed integer of the
@@ -7,7 +7,7 @@
 -- reading a hundred thousand rows at start does not touch the pages that large values spill to.
 
 PRAGMA application_id = 1399287408; -- "Sgnp", so that no other program's file is taken for ours
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 -- What there is once in an index.
 CREATE TABLE index_state (
@@ -62,7 +62,7 @@ CREATE TABLE tombstones (
     UNIQUE (network, id)
 ) STRICT, WITHOUT ROWID;
 
--- The counters of each mailbox, from its first message on.
+-- The counters of each mailbox, from when a message first left it; those still in it tell the rest.
 CREATE TABLE boxes (
     node INTEGER PRIMARY KEY REFERENCES nodes (number),
     seq INTEGER NOT NULL CHECK (seq >= 0), -- of the newest message
@@ -70,7 +70,8 @@ CREATE TABLE boxes (
 ) STRICT;
 
 -- Messages, and the memory of those that a retry may still ask for. They outlive the node that
--- they were for and its network, so neither column refers to a table.
+-- they were for and its network, so neither column refers to a table. The index has in memory
+-- which are in which box, so that each is read by its number and the newest lie together.
 CREATE TABLE messages (
     number INTEGER PRIMARY KEY CHECK (number > 0),
     box INTEGER NOT NULL, -- the number of the recipient's node
@@ -90,6 +91,5 @@ CREATE TABLE messages (
     mark INTEGER NOT NULL CHECK (mark BETWEEN 0 AND 2), -- 0 queued, 1 given out, 2 spent
     body_size INTEGER NOT NULL CHECK (body_size >= 0), -- in bytes, also once the body is gone
     body BLOB, -- JSON text, byte for byte as sent; NULL once spent
-    UNIQUE (box, seq),
     CHECK ((mark = 2) = (body IS NULL))
 ) STRICT;

@@ -104,6 +104,13 @@ static void mail_spend(struct index *index, struct mail *mail)
         mail_free(index, mail);
 }
 
+/* What the store is to know of a box once messages have left it: those in it say it no more. */
+static void box_keep(struct index *index, const struct box *box)
+{
+    index->store->f->put_box(
+        index->store, &(struct store_box){box->lease->number, box->seq, box->acked}, NULL, NULL);
+}
+
 static void tell_sender(struct index *index, const struct mail *mail, bool recipient_leaves);
 
 static void mail_fire(struct index *index, struct timer *timer)
@@ -118,6 +125,7 @@ static void mail_fire(struct index *index, struct timer *timer)
     metrics_add(METRIC_MAIL_EXPIRED, !mail_is_from_index(mail));
     if (!mail->given)
         tell_sender(index, mail, false);
+    box_keep(index, mail->box);
     mail_spend(index, mail);
 }
 
@@ -244,8 +252,7 @@ void box_ack(struct index *index, struct box *box, uint64_t seq)
         mail_spend(index, mail);
     }
     box->acked = seq;
-    index->store->f->put_box(
-        index->store, &(struct store_box){box->lease->number, box->seq, box->acked}, NULL, NULL);
+    box_keep(index, box);
 }
 
 size_t box_waiting(const struct box *box)

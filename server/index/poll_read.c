@@ -46,7 +46,7 @@ static bool mail_row(const struct store_message *row, void *user)
     struct box *box = poll->lease ? poll->lease->box : NULL;
     int64_t now_ms = index_now_ms(poll->index);
 
-    if (!box || poll->rows >= poll->request.mail_limit)
+    if (!box)
         return false;
     struct mail *mail = box_first_after(box, row->seq - 1, now_ms);
     if (!mail || mail->seq != row->seq)
@@ -106,17 +106,37 @@ static void mail_read(int error, void *user)
     poll_answer(poll);
 }
 
+/* The numbers of what it may be given. */
+static size_t list_mail(const struct poll *poll, int64_t ret_numbers[LIMIT_MAIL_MAX_MESSAGES])
+{
+    const struct box *box = poll->lease->box;
+    int64_t now_ms = index_now_ms(poll->index);
+    size_t count = 0;
+
+    for (struct link *at = box->mails.next; at != &box->mails; at = at->next) {
+        const struct mail *mail = container_of(at, struct mail, link);
+        if (count == poll->request.mail_limit || count == LIMIT_MAIL_MAX_MESSAGES)
+            break;
+        if (mail->seq > poll->mail_after && mail->expires_ms > now_ms)
+            ret_numbers[count++] = mail->number;
+    }
+    return count;
+}
+
 static void read_mail(struct poll *poll)
 {
+    struct store *store = poll->index->store;
+    int64_t numbers[LIMIT_MAIL_MAX_MESSAGES];
+
     if (!poll->lease) {
         poll_answer(poll);
         return;
     }
     poll->result.next = (struct cursor){poll->lease->box->epoch, poll->mail_after};
     poll->rows = 0;
-    if (mail_is_news(poll))
-        poll->index->store->f->read_messages(
-            poll->index->store, poll->lease->number, poll->mail_after, mail_row, mail_read, poll);
+    size_t count = list_mail(poll, numbers);
+    if (count)
+        store->f->read_messages(store, numbers, count, mail_row, mail_read, poll);
     else
         poll_answer(poll);
 }

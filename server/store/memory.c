@@ -297,21 +297,11 @@ static bool memory_write_box(struct store_memory *memory, const struct store_box
 
 static bool memory_write_message(struct store_memory *memory, const struct store_message *message)
 {
-    const struct memory_list *messages = &memory->now.lists[MEMORY_MESSAGES];
-    const struct memory_row *row = memory_find(memory, MEMORY_BOXES, message->box);
-    struct store_box box = {message->box, message->seq, row ? row->box.acked : 0};
-
     if (message->number < 1 || message->seq > INT64_MAX || message->mark > STORE_SPENT ||
-        (message->mark != STORE_SPENT && !message->body))
+        (message->mark != STORE_SPENT && !message->body) ||
+        memory_find(memory, MEMORY_MESSAGES, message->number))
         return false;
-    for (size_t i = 0; i < messages->count; i++) {
-        const struct store_message *other = &messages->rows[i]->message;
-        if (other->number == message->number ||
-            (other->box == message->box && other->seq == message->seq))
-            return false;
-    }
-    return memory_add(memory, MEMORY_MESSAGES, memory_message_row(message)) &&
-           memory_write_box(memory, &box);
+    return memory_add(memory, MEMORY_MESSAGES, memory_message_row(message));
 }
 
 static void memory_put_message(

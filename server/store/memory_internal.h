@@ -99,7 +99,7 @@ void memory_list_nodes(struct store *store, int64_t network, const char *after_i
     store_change_visit visit, store_done done, void *user);
 void memory_list_changes(struct store *store, int64_t network, uint64_t since,
     store_change_visit visit, store_done done, void *user);
-void memory_read_messages(struct store *store, int64_t box, uint64_t after,
+void memory_read_messages(struct store *store, const int64_t *numbers, size_t count,
     store_message_visit visit, store_done done, void *user);
 
 #endif

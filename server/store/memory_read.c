@@ -20,12 +20,6 @@ static int memory_by_id(const void *a, const void *b)
         (*(struct memory_row *const *)a)->node.id, (*(struct memory_row *const *)b)->node.id);
 }
 
-static int memory_by_message_seq(const void *a, const void *b)
-{
-    return memory_compare_numbers((int64_t)(*(struct memory_row *const *)a)->message.seq,
-        (int64_t)(*(struct memory_row *const *)b)->message.seq);
-}
-
 /* A row of a list of changes. */
 struct memory_change {
     uint64_t seq;
@@ -173,32 +167,16 @@ void memory_list_changes(struct store *store, int64_t network, uint64_t since,
     memory_finish(memory, well, done, user);
 }
 
-struct memory_mail {
-    int64_t box;
-    uint64_t after;
-};
-
-static bool memory_in_mail(const struct memory_row *row, const void *what)
-{
-    const struct memory_mail *mail = what;
-
-    return row->message.box == mail->box && row->message.seq > mail->after &&
-           row->message.mark != STORE_SPENT;
-}
-
-void memory_read_messages(struct store *store, int64_t box, uint64_t after,
+void memory_read_messages(struct store *store, const int64_t *numbers, size_t count,
     store_message_visit visit, store_done done, void *user)
 {
     struct store_memory *memory = memory_of(store);
-    struct memory_mail mail = {box, after};
-    struct memory_list sorted = {0};
-    bool well = true;
+    bool more = !memory->failed;
 
-    if (!memory->failed)
-        well = memory_sorted(&memory->now.lists[MEMORY_MESSAGES], memory_in_mail, &mail,
-            memory_by_message_seq, &sorted);
-    for (size_t i = 0; i < sorted.count && visit(&sorted.rows[i]->message, user); i++)
-        continue;
-    free(sorted.rows);
-    memory_finish(memory, well, done, user);
+    for (size_t i = 0; more && i < count; i++) {
+        const struct memory_row *row = memory_find(memory, MEMORY_MESSAGES, numbers[i]);
+        if (row && row->message.mark != STORE_SPENT)
+            more = visit(&row->message, user);
+    }
+    memory_finish(memory, true, done, user);
 }

@@ -11,6 +11,30 @@
 
 #define SCHEMA_PROGRAM_SIZE (QUOTE_SIZE + 24)
 
+/* Of the table of messages, as it was made in more than one step. */
+#define SCHEMA_MESSAGE_COLUMNS                                                                     \
+    "    number INTEGER PRIMARY KEY CHECK (number > 0),\n"                                         \
+    "    box INTEGER NOT NULL, -- the number of the recipient's node\n"                            \
+    "    network INTEGER NOT NULL,\n"                                                              \
+    "    seq INTEGER NOT NULL CHECK (seq >= 0), -- in its box\n"                                   \
+    "    recipient TEXT NOT NULL,\n"                                                               \
+    "    sender TEXT NOT NULL, -- '': the index itself\n"                                          \
+    "    sender_address TEXT NOT NULL,\n"                                                          \
+    "    id TEXT NOT NULL, -- the sender's own, which makes a retry harmless\n"                    \
+    "    session TEXT NOT NULL, -- '': none\n"                                                     \
+    "    type TEXT NOT NULL,\n"                                                                    \
+    "    content_hash BLOB NOT NULL CHECK (length(content_hash) = 32), -- tells a retry from a "   \
+    "reuse\n"                                                                                      \
+    "    sent_wall_ms INTEGER NOT NULL,\n"                                                         \
+    "    expires_ms INTEGER NOT NULL, -- when it is no longer given out\n"                         \
+    "    forget_ms INTEGER NOT NULL, -- when the row goes\n"                                       \
+    "    handed INTEGER NOT NULL CHECK (handed IN (0, 1)), -- whether a reader was waiting for "   \
+    "it\n"                                                                                         \
+    "    mark INTEGER NOT NULL CHECK (mark BETWEEN 0 AND 2), -- 0 queued, 1 given out, 2 spent\n"  \
+    "    body_size INTEGER NOT NULL CHECK (body_size >= 0), -- in bytes, also once the body is "   \
+    "gone\n"                                                                                       \
+    "    body BLOB, -- JSON text, byte for byte as sent; NULL once spent\n"
+
 /* Which program had the file open last. A table that is made anew has just the text that it has in
  * schema.sql, where a column that is added has not. */
 static const char schema_step_2[] =
@@ -27,34 +51,21 @@ static const char schema_step_2[] =
     "DROP TABLE index_state_1;\n"
     /* An IN of more than two values had SQLite build a table at each write. */
     "ALTER TABLE messages RENAME TO messages_1;\n"
-    "CREATE TABLE messages (\n"
-    "    number INTEGER PRIMARY KEY CHECK (number > 0),\n"
-    "    box INTEGER NOT NULL, -- the number of the recipient's node\n"
-    "    network INTEGER NOT NULL,\n"
-    "    seq INTEGER NOT NULL CHECK (seq >= 0), -- in its box\n"
-    "    recipient TEXT NOT NULL,\n"
-    "    sender TEXT NOT NULL, -- '': the index itself\n"
-    "    sender_address TEXT NOT NULL,\n"
-    "    id TEXT NOT NULL, -- the sender's own, which makes a retry harmless\n"
-    "    session TEXT NOT NULL, -- '': none\n"
-    "    type TEXT NOT NULL,\n"
-    "    content_hash BLOB NOT NULL CHECK (length(content_hash) = 32), -- tells a retry from a "
-    "reuse\n"
-    "    sent_wall_ms INTEGER NOT NULL,\n"
-    "    expires_ms INTEGER NOT NULL, -- when it is no longer given out\n"
-    "    forget_ms INTEGER NOT NULL, -- when the row goes\n"
-    "    handed INTEGER NOT NULL CHECK (handed IN (0, 1)), -- whether a reader was waiting for it\n"
-    "    mark INTEGER NOT NULL CHECK (mark BETWEEN 0 AND 2), -- 0 queued, 1 given out, 2 spent\n"
-    "    body_size INTEGER NOT NULL CHECK (body_size >= 0), -- in bytes, also once the body is "
-    "gone\n"
-    "    body BLOB, -- JSON text, byte for byte as sent; NULL once spent\n"
-    "    UNIQUE (box, seq),\n"
+    "CREATE TABLE messages (\n" SCHEMA_MESSAGE_COLUMNS "    UNIQUE (box, seq),\n"
     "    CHECK ((mark = 2) = (body IS NULL))\n"
     ") STRICT;\n"
     "INSERT INTO messages SELECT * FROM messages_1;\n"
     "DROP TABLE messages_1;\n";
 
-static const char *const schema_steps[] = {schema_step_2};
+/* Messages are read by their numbers: the index on (box, seq) was work at each write. */
+static const char schema_step_3[] =
+    "ALTER TABLE messages RENAME TO messages_2;\n"
+    "CREATE TABLE messages (\n" SCHEMA_MESSAGE_COLUMNS "    CHECK ((mark = 2) = (body IS NULL))\n"
+    ") STRICT;\n"
+    "INSERT INTO messages SELECT * FROM messages_2;\n"
+    "DROP TABLE messages_2;\n";
+
+static const char *const schema_steps[] = {schema_step_2, schema_step_3};
 
 const struct schema schema_current = {
     .latest = 1 + sizeof schema_steps / sizeof *schema_steps,

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#define LONG_COMMIT_US 10000
+
 /* --- running a statement ---------------------------------------------------------------------- */
 
 static int sqlite_run(struct store_sqlite *sqlite, enum sqlite_statement which)
@@ -147,26 +149,29 @@ static void sqlite_try_write(struct store_sqlite *sqlite, const char *stamp)
     sqlite->trying = false;
 }
 
-/* What is committed into files that are no longer found by their names would be gone at the next
- * open: looked at before the commit, so that nothing is answered 503 and kept all the same, and
- * after it, because it may have taken long. */
-static void sqlite_commit(struct store_sqlite *sqlite)
-{
-    enum sqlite_change change = sqlite_watch_look(&sqlite->watch, SQLITE_OTHERS_WRITE);
-
-    if (!change) {
-        sqlite_run(sqlite, SQLITE_COMMIT_STATEMENT);
-        change = sqlite_watch_look(&sqlite->watch, SQLITE_WE_WRITE);
-    }
-    if (change)
-        sqlite_break(sqlite, change);
-}
-
 static uint64_t sqlite_now_us(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* What is committed into files that are no longer found by their names would be gone at the next
+ * open: looked at before the commit, and after one that took long. After each the database alone is
+ * looked at, because a checkpoint writes there, which is not another program's doing. */
+static void sqlite_commit(struct store_sqlite *sqlite)
+{
+    enum sqlite_change change = sqlite_watch_look(&sqlite->watch, SQLITE_OTHERS_WRITE);
+
+    if (!change) {
+        uint64_t began_us = sqlite_now_us();
+        sqlite_run(sqlite, SQLITE_COMMIT_STATEMENT);
+        change = sqlite_watch_look(&sqlite->watch, SQLITE_WE_WRITE);
+        if (!change && sqlite_now_us() - began_us > LONG_COMMIT_US)
+            change = sqlite_watch_look(&sqlite->watch, SQLITE_OTHERS_WRITE);
+    }
+    if (change)
+        sqlite_break(sqlite, change);
 }
 
 static void sqlite_flush(struct store *store)
@@ -418,7 +423,7 @@ static void sqlite_drop_network(struct store *store, int64_t network, store_done
 
 /* --- writes: mailboxes ----------------------------------------------------------------------- */
 
-static int sqlite_add_message(struct store_sqlite *sqlite, const struct store_message *message)
+static void sqlite_add_message(struct store_sqlite *sqlite, const struct store_message *message)
 {
     char from_address[ADDRESS_TEXT_SIZE];
     struct query query = query_start(sqlite, SQLITE_ADD_MESSAGE_STATEMENT);
@@ -442,7 +447,7 @@ static int sqlite_add_message(struct store_sqlite *sqlite, const struct store_me
     query_bind_int(&query, (int64_t)message->body_size);
     query_bind_blob(
         &query, message->mark == STORE_SPENT ? NULL : message->body, message->body_size);
-    return query_run(&query);
+    query_run(&query);
 }
 
 static void sqlite_put_message(
@@ -450,13 +455,8 @@ static void sqlite_put_message(
 {
     struct store_sqlite *sqlite = sqlite_of(store);
 
-    if (sqlite_open_batch(sqlite) && !sqlite_add_message(sqlite, message)) {
-        struct query query = query_start(sqlite, SQLITE_PUT_BOX_SEQ_STATEMENT);
-
-        query_bind_int(&query, message->box);
-        query_bind_int(&query, (int64_t)message->seq);
-        query_run(&query);
-    }
+    if (sqlite_open_batch(sqlite))
+        sqlite_add_message(sqlite, message);
     sqlite_finish(sqlite, 0, done, user);
 }
 

@@ -41,8 +41,8 @@
                      " FROM nodes WHERE network = ?1 AND listed = 1 AND seq > ?2 ORDER BY seq")    \
     X(NEW_TOMBSTONES,                                                                              \
         "SELECT id, seq, gone_ms FROM tombstones WHERE network = ?1 AND seq > ?2 ORDER BY seq")    \
-    X(READ_MESSAGES, "SELECT " SQLITE_MESSAGE_COLUMNS                                              \
-                     ", body FROM messages WHERE box = ?1 AND seq > ?2 AND mark < 2 ORDER BY seq") \
+    X(GET_MESSAGE,                                                                                 \
+        "SELECT " SQLITE_MESSAGE_COLUMNS ", body FROM messages WHERE number = ?1 AND mark < 2")    \
     X(PUT_NETWORK,                                                                                 \
         "INSERT INTO networks (number, name, birth, seq, horizon) VALUES (?1, ?2, ?3, ?4, ?5) "    \
         "ON CONFLICT (number) DO UPDATE SET name = excluded.name, birth = excluded.birth, "        \
@@ -75,8 +75,6 @@
     X(MARK_MESSAGE, "UPDATE messages SET mark = ?2 WHERE number = ?1")                             \
     X(SPEND_MESSAGE, "UPDATE messages SET mark = 2, body = NULL WHERE number = ?1")                \
     X(FORGET_MESSAGE, "DELETE FROM messages WHERE number = ?1")                                    \
-    X(PUT_BOX_SEQ, "INSERT INTO boxes (node, seq, acked) VALUES (?1, ?2, 0) "                      \
-                   "ON CONFLICT (node) DO UPDATE SET seq = excluded.seq")                          \
     X(PUT_BOX, "INSERT INTO boxes (node, seq, acked) VALUES (?1, ?2, ?3) "                         \
                "ON CONFLICT (node) DO UPDATE SET seq = excluded.seq, acked = excluded.acked")      \
     X(REMOVE_BOX, "DELETE FROM boxes WHERE node = ?1")
@@ -173,7 +171,7 @@ void sqlite_list_nodes(struct store *store, int64_t network, const char *after_i
     store_change_visit visit, store_done done, void *user);
 void sqlite_list_changes(struct store *store, int64_t network, uint64_t since,
     store_change_visit visit, store_done done, void *user);
-void sqlite_read_messages(struct store *store, int64_t box, uint64_t after,
+void sqlite_read_messages(struct store *store, const int64_t *numbers, size_t count,
     store_message_visit visit, store_done done, void *user);
 
 /* --- sqlite_open.c and the others meet ------------------------------------------------------- */

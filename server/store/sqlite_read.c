@@ -244,22 +244,21 @@ void sqlite_list_changes(struct store *store, int64_t network, uint64_t since,
 
 /* --- messages --------------------------------------------------------------------------------- */
 
-void sqlite_read_messages(struct store *store, int64_t box, uint64_t after,
+void sqlite_read_messages(struct store *store, const int64_t *numbers, size_t count,
     store_message_visit visit, store_done done, void *user)
 {
     struct store_sqlite *sqlite = sqlite_of(store);
     struct store_message message;
+    bool more = true;
     int error = 0;
 
-    if (sqlite_may_go_on(sqlite)) {
-        struct query query = query_start(sqlite, SQLITE_READ_MESSAGES_STATEMENT);
+    for (size_t i = 0; more && i < count && !error && sqlite_may_go_on(sqlite); i++) {
+        struct query query = query_start(sqlite, SQLITE_GET_MESSAGE_STATEMENT);
 
-        query_bind_int(&query, box);
-        query_bind_seq(&query, after);
-        while (query_next(&query)) {
+        query_bind_int(&query, numbers[i]);
+        if (query_next(&query)) {
             sqlite_read_message(&query, true, &message);
-            if (query.code || !visit(&message, user))
-                break;
+            more = !query.code && visit(&message, user);
         }
         error = query_end(&query);
     }

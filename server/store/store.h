@@ -93,10 +93,10 @@ struct store_message {
     size_t body_size; /* kept also where body is NULL */
 };
 
-/* A mailbox's own counters; there is a row from its first message on. */
+/* A mailbox's own counters, written when messages leave it: those in it tell the rest. */
 struct store_box {
     int64_t node;
-    uint64_t seq;   /* of its newest message */
+    uint64_t seq;   /* of its newest message then */
     uint64_t acked; /* everything up to here was acknowledged */
 };
 
@@ -156,8 +156,9 @@ struct store_functions {
     void (*list_changes)(struct store *store, int64_t network, uint64_t since,
         store_change_visit visit, store_done done, void *user);
 
-    /* Messages of a box with a seq after `after`, queued or given, in order, with bodies. */
-    void (*read_messages)(struct store *store, int64_t box, uint64_t after,
+    /* The messages of these numbers, in that order, with bodies; those that are spent or forgotten
+     * are left out. */
+    void (*read_messages)(struct store *store, const int64_t *numbers, size_t count,
         store_message_visit visit, store_done done, void *user);
 
     /* Reads nothing: completes when what was written so far is committed (or lost). */
@@ -198,7 +199,7 @@ struct store_functions {
     /* Forgets a network that has no node and no tombstone, and counts it as dropped. */
     void (*drop_network)(struct store *store, int64_t network, store_done done, void *user);
 
-    /* Adds a message, and sets its box's seq. */
+    /* Adds a message. */
     void (*put_message)(
         struct store *store, const struct store_message *message, store_done done, void *user);
 
@@ -206,7 +207,7 @@ struct store_functions {
     void (*mark_message)(
         struct store *store, int64_t number, enum store_mark mark, store_done done, void *user);
 
-    /* Sets a box's counters (after an acknowledgement). */
+    /* Sets a box's counters. */
     void (*put_box)(struct store *store, const struct store_box *box, store_done done, void *user);
 
     /* --- the batch -------------------------------------------------------------------------------

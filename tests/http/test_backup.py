@@ -60,7 +60,7 @@ class TestBackup(HttpCase):
         one.sends(two, id="before", ttl=600)
         done = self.backup()
         self.assertMade(done)
-        self.assertIn(f": 2 nodes, schema 2, {os.path.getsize(self.copy)} bytes", done.stdout)
+        self.assertIn(f": 2 nodes, schema 3, {os.path.getsize(self.copy)} bytes", done.stdout)
         one.sends(two, id="after", ttl=600)
         self.assertEqual([message["id"] for message in two.messages()], ["before", "after"])
         self.assertServes(self.copy, two, ["before"])

@@ -98,7 +98,7 @@ class TestOptions(unittest.TestCase):
         for content, says in (
                 (b"some text", "not a Signpost database"), (good[:30], "not a Signpost database"),
                 (good[:68] + b"none" + good[72:], "not a Signpost database"),
-                (good[:60] + bytes((0, 0, 0, 99)) + good[64:], "schema 99, this one knows 2")):
+                (good[:60] + bytes((0, 0, 0, 99)) + good[64:], "schema 99, this one knows 3")):
             write(content)
             self.assertEnds(2, "--check-config", names=says)
             with open(self.db, "rb") as file:

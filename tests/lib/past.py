@@ -1,6 +1,6 @@
 """Small databases with something of everything in them, as earlier versions left them.
 
-tests/store/v1.db was made by the last signpostd whose schema was version 1, with
+tests/store/vN.db was made by the last signpostd whose schema was version N, with
 
     python3 -m tests.lib.past FILE
 

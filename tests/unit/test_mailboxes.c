@@ -214,6 +214,26 @@ static void test_mailbox_of_new_registration_resets_old_after(void **state)
     assert_string_equal(watch_told(watch), "*n1 *n2 *n3 ");
 }
 
+static void test_mailbox_counts_on_after_a_restart(void **state)
+{
+    struct fixture *fixture = *state;
+    join_four(fixture);
+    fixture_offer(fixture, 2, "a", "acknowledged");
+    fixture_acknowledge(fixture, 1, fixture_read(fixture, 1)->result.next);
+    fixture_restart(fixture);
+    assert_int_equal(fixture_offer(fixture, 2, "a", "queued").result.seq, 2);
+    fixture_restart(fixture);
+    assert_int_equal(fixture_offer(fixture, 2, "a", "expired").result.seq, 3);
+    struct cursor next = fixture_read(fixture, 1)->result.next;
+    fixture_advance(fixture, (LIMIT_RETRY_MEMORY_S + 1) * 1000);
+    assert_int_equal(index_message_count(fixture->index), 0);
+    fixture_restart(fixture);
+    assert_int_equal(fixture_offer(fixture, 2, "a", "last").result.seq, 4);
+    struct watch *watch = fixture_acknowledge(fixture, 1, next);
+    assert_false(watch->result.mail_reset);
+    assert_string_equal(watch_told(watch), "*last ");
+}
+
 static void test_mailbox_stays_when_owner_registers_again(void **state)
 {
     struct fixture *fixture = *state;
@@ -483,6 +503,7 @@ int main(void)
         FIXTURE_TEST(test_mailbox_next_is_never_behind_what_was_acknowledged),
         FIXTURE_TEST(test_mailbox_foreign_or_future_after_resets),
         FIXTURE_TEST(test_mailbox_of_new_registration_resets_old_after),
+        FIXTURE_TEST(test_mailbox_counts_on_after_a_restart),
         FIXTURE_TEST(test_mailbox_stays_when_owner_registers_again),
         FIXTURE_TEST(test_mailbox_of_another_is_not_yours),
         FIXTURE_TEST(test_send_to_unknown_recipient_is_refused),
