@@ -2,8 +2,9 @@
  * What the files of the codec share: finding the exact bytes of a member's value in JSON text, and
  * writing values.
  *
- *   codec_read.c  bodies in      codec_write.c  replies out, that of the status page in
- *   codec_span.c  the bytes between                              codec_status.c
+ *   codec_read.c  bodies in      codec_write.c   replies out, that of the status page in
+ *   codec_span.c  the bytes between                               codec_status.c
+ *                                codec_plain.c   bytes that need no parser
  */
 #ifndef SIGNPOST_CODEC_INTERNAL_H
 #define SIGNPOST_CODEC_INTERNAL_H
@@ -23,6 +24,10 @@ bool codec_find_member(const char *text, size_t size, const char *name, struct s
 
 /* Is the value a string with that content? */
 bool codec_span_is_string(const struct span *value, const char *content);
+
+/* Is it for sure a JSON value that jansson takes too? Only such as programs write mostly, in ASCII,
+ * not nested deeply: of any other, false says nothing. Its members' names differ. */
+bool codec_is_plain(const struct span *value);
 
 void codec_write_integer(struct text *out, uint64_t number);
 void codec_write_seconds(struct text *out, double seconds); /* at most three decimals */

@@ -75,6 +75,36 @@ static int refuse_syntax(const json_error_t *syntax, struct fault *ret_fault)
         ret_fault, ERROR_BAD_JSON, "line %d, column %d: %s", syntax->line, syntax->column, message);
 }
 
+/* Integers as reals: a large one in a body that is none of our business is not an error. Any value
+ * at the top, so that the wrong one is named. */
+static json_t *parse(const char *text, size_t size, json_error_t *ret_syntax)
+{
+    return json_loadb(
+        text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY, ret_syntax);
+}
+
+/* Most of a message is what its sender keeps in `body`, which is passed on as it is. Where a look
+ * says that it is JSON, the rest is parsed with a number in its place. NULL: to be parsed whole. */
+static json_t *parse_around_body(const char *text, size_t size)
+{
+    struct span value;
+    json_error_t syntax;
+
+    if (!memmem(text, size, "\"body\"", 6) || !codec_find_member(text, size, "body", &value) ||
+        !codec_is_plain(&value))
+        return NULL;
+    size_t before = (size_t)(value.bytes - text), after = size - before - value.size;
+    char *around = malloc(before + 1 + after);
+    if (!around)
+        return NULL;
+    memcpy(around, text, before);
+    around[before] = '0';
+    memcpy(around + before + 1, value.bytes + value.size, after);
+    json_t *root = parse(around, before + 1 + after, &syntax);
+    free(around);
+    return root;
+}
+
 int codec_parse(const char *body, size_t size, struct json **ret_json, struct fault *ret_fault)
 {
     json_error_t syntax;
@@ -88,13 +118,12 @@ int codec_parse(const char *body, size_t size, struct json **ret_json, struct fa
     if (nul)
         return fault_set(ret_fault, ERROR_BAD_JSON,
             "the body has a NUL byte after %zu bytes: leave it out", (size_t)(nul - body));
-    /* Integers as reals: a large one in a body that is none of our business is not an error. Any
-     * value at the top, so that the wrong one is named below. */
     json_get_alloc_funcs(&allocate_as_before, &release);
     json_set_alloc_funcs(allocate, release);
     allocation_failed = false;
-    json_t *root = json_loadb(
-        body, size, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY, &syntax);
+    json_t *root = parse_around_body(body, size);
+    if (!root)
+        root = parse(body, size, &syntax);
     json_set_alloc_funcs(allocate_as_before, release);
     if (allocation_failed) {
         json_decref(root);

@@ -1,4 +1,5 @@
 #include "codec_fixture.h"
+#include "codec_internal.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -223,6 +224,91 @@ static void test_codec_parse_one_allocation_that_fails_is_refused(void **state)
     assert_refused_at_each(1);
 }
 
+/* --- a body that needs no parser ------------------------------------------------------------- */
+
+static const char *const plain_values[] = {"0", "-7", "123456789012345", "true", "false", "null",
+    "\"\"", "\"a b~\"", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "[]", "{}", "[1,[ ] , {\"a\" : \n null}]",
+    "{\"type\":\"offer\",\"sdp\":\"v=0\\r\\n\"}", "{\"a\": {\"a\":1}, \"b\":[true,false,\"x\"]}",
+    "[[[[[[[1]]]]]]]"};
+
+static bool is_json(const char *text, size_t size)
+{
+    json_t *value = json_loadb(
+        text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY, NULL);
+
+    json_decref(value);
+    return value;
+}
+
+static bool is_plain(const char *text, size_t size)
+{
+    char *copy = codec_fixture_copy(text, size);
+    bool plain = codec_is_plain(&(struct span){copy, size, 0});
+
+    free(copy);
+    return plain;
+}
+
+static void test_codec_plain_is_what_programs_write(void **state)
+{
+    static const char many[] =
+        "{\"1\":0,\"2\":0,\"3\":0,\"4\":0,\"5\":0,\"6\":0,\"7\":0,\"8\":0,\"9\":0,\"a\":0,\"b\":0,"
+        "\"c\":0,\"d\":0,\"e\":0,\"f\":0,\"g\":0,\"h\":0}";
+    static const char *const others[] = {"", " ", "-", "01", "1.5", "1e3", "1234567890123456",
+        "tru", "nul", "\"", "\"\\u0041\"", "\"\\x\"", "\"\xc3\xbc\"", "\"\t\"", "\"\\", "[", "[1",
+        "[1,]", "{", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,}", "{a:1}", "{\"a\":1,\"a\":2}",
+        "{\"b\":{\"a\":1,\"a\":2}}", "{\"\\n\":1}", "1 2", "[]]", "[[[[[[[[1]]]]]]]]", many};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(plain_values); i++)
+        if (!is_plain(plain_values[i], strlen(plain_values[i])))
+            fail_msg("not plain: %s", plain_values[i]);
+    for (size_t i = 0; i < COUNT(others); i++)
+        if (is_plain(others[i], strlen(others[i])))
+            fail_msg("plain: %s", others[i]);
+}
+
+/* Whatever byte stands in the place of another, or is the last: jansson takes all that is plain. */
+static void test_codec_plain_is_always_json(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(plain_values); i++) {
+        size_t size = strlen(plain_values[i]), plain = 0;
+        char text[64];
+        assert_true(size < sizeof text);
+        for (size_t at = 0; at < size; at++) {
+            for (int byte = 0; byte < 256; byte++) {
+                memcpy(text, plain_values[i], size);
+                text[at] = (char)byte;
+                if (is_plain(text, size) && ++plain && !is_json(text, size))
+                    fail_msg("byte %zu of %s as %d", at, plain_values[i], byte);
+            }
+            if (is_plain(text, at) && !is_json(text, at))
+                fail_msg("%zu bytes of %s", at, plain_values[i]);
+        }
+        assert_true(plain >= size);
+    }
+}
+
+/* The rest is looked at all the same, and a fault has its own place in the text. */
+static void test_codec_parse_around_a_plain_body(void **state)
+{
+    (void)state;
+    assert_refused(MESSAGE, "{\"body\": {\"a\": 1}, \"id\": }", ERROR_BAD_JSON, "column 26");
+    assert_refused(MESSAGE, "{\"body\": 1, \"body\": 2}", ERROR_BAD_JSON, "duplicate");
+    assert_refused(MESSAGE, "{\"body\": 1, \"b\\u006fdy\": 2}", ERROR_BAD_JSON, "duplicate");
+    assert_refused(MESSAGE, "{\"body\": 1", ERROR_BAD_JSON, "column 10");
+    assert_refused(MESSAGE, "{\"body\": {\"a\": 1}} {}", ERROR_BAD_JSON, "end of file");
+    assert_refused(MESSAGE, "{\"id\": \"\\\", \"body\": 1", ERROR_BAD_JSON, "column");
+    struct json *json = codec_fixture_parse("{\"b\\u006fdy\":[ 1 ],\"type\":\"t\",\"id\":\"i\"}");
+    struct send_request request;
+    struct fault fault;
+    assert_int_equal(codec_read_message(json, &request, &fault), 0);
+    assert_int_equal(request.body_size, 5);
+    assert_memory_equal(request.body, "[ 1 ]", 5);
+    codec_free(json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +316,9 @@ int main(void)
         cmocka_unit_test(test_codec_parse_bad_utf8_is_refused_and_not_quoted),
         cmocka_unit_test(test_codec_parse_nul_bytes_are_refused),
         cmocka_unit_test(test_codec_parse_too_deep_is_refused),
+        cmocka_unit_test(test_codec_plain_is_what_programs_write),
+        cmocka_unit_test(test_codec_plain_is_always_json),
+        cmocka_unit_test(test_codec_parse_around_a_plain_body),
         cmocka_unit_test(test_codec_read_truncated_is_bad_json),
         cmocka_unit_test(test_codec_read_damaged_is_answered),
         cmocka_unit_test_teardown(test_codec_parse_out_of_memory_is_refused, use_all_memory),
