@@ -277,7 +277,10 @@ static bool on_pass_done(void *user)
 {
     struct http_door *door = user;
     door->pages_bytes = door->bodies_bytes = 0;
-    return door->config.pass_done(door->config.user);
+    bool more = door->config.pass_done(door->config.user);
+    /* A node's age, and what waits for it, are what they are now. */
+    delta_forget(&door->delta);
+    return more;
 }
 
 int http_door_new(
@@ -359,5 +362,6 @@ void http_door_free(struct http_door *door)
         return;
     http_loop_free(door->loop);
     waits_free(door->waits);
+    delta_forget(&door->delta);
     free(door);
 }

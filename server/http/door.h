@@ -146,6 +146,10 @@ bool request_page_grew(struct request *request, size_t bytes, size_t length);
 /* Is there room in its page for so many bytes more? */
 bool request_page_takes(const struct request *request, size_t bytes);
 
+/* For poll_request: all of a page is kept until the pass is over, or taken from what was kept. */
+void request_keep_delta(struct request *request, const struct poll_delta *delta);
+bool request_take_delta(struct request *request, const struct poll_delta *delta);
+
 /* By the request's filters; counts as growth. */
 bool request_meta_matches(struct request *request, const char *meta);
 

@@ -3,6 +3,7 @@
 #ifndef SIGNPOST_HTTP_DOOR_INTERNAL_H
 #define SIGNPOST_HTTP_DOOR_INTERNAL_H
 
+#include "http/delta.h"
 #include "http/door.h"
 #include "usage.h"
 
@@ -10,8 +11,9 @@ struct http_door {
     struct http_door_config config;
     struct http_loop *loop;
     struct waits *waits;
-    size_t pages_bytes;  /* put together in this pass */
-    size_t bodies_bytes; /* parsed in this pass, of large ones */
+    size_t pages_bytes;      /* put together in this pass */
+    size_t bodies_bytes;     /* parsed in this pass, of large ones */
+    struct kept_delta delta; /* until this pass is over */
     int64_t began_ms, began_wall_ms;
     struct usage usage;
     bool draining;

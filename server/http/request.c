@@ -119,6 +119,23 @@ bool request_page_takes(const struct request *request, size_t bytes)
     return pieces->nodes.length + pieces->messages.length + bytes <= page_limit(request);
 }
 
+void request_keep_delta(struct request *request, const struct poll_delta *delta)
+{
+    delta_keep(&request->door->delta, delta, &request->pieces);
+}
+
+bool request_take_delta(struct request *request, const struct poll_delta *delta)
+{
+    const struct kept_delta *kept = &request->door->delta;
+    size_t bytes = kept->nodes.length + kept->gone.length;
+
+    if (!delta_is_kept(kept, delta) || !request_page_takes(request, bytes))
+        return false;
+    delta_copy(kept, &request->pieces);
+    request_page_grew(request, bytes, 0);
+    return true;
+}
+
 bool request_meta_matches(struct request *request, const char *meta)
 {
     request_page_grew(request, FILTERED_BYTES, 0);

@@ -52,6 +52,16 @@ static bool gather_message(const struct message_view *message, void *user)
     return true;
 }
 
+static void keep_delta(const struct poll_delta *delta, void *user)
+{
+    request_keep_delta(user, delta);
+}
+
+static bool take_delta(const struct poll_delta *delta, void *user)
+{
+    return request_take_delta(user, delta);
+}
+
 static void write_tag(const struct cursor *cursor, char ret_tag[LIST_TAG_SIZE])
 {
     char text[CURSOR_TEXT_SIZE];
@@ -89,6 +99,8 @@ static void poll_by_query(struct request *request, bool list, bool mail, poll_do
         .on_node = gather_node,
         .on_gone = gather_gone,
         .on_message = gather_message,
+        .keep_delta = keep_delta,
+        .take_delta = take_delta,
         .is_known = list && !mail ? is_known : NULL,
     };
 
@@ -224,6 +236,8 @@ static void handle_events(struct request *request)
         .on_node = gather_node,
         .on_gone = gather_gone,
         .on_message = gather_message,
+        .keep_delta = keep_delta,
+        .take_delta = take_delta,
     };
 
     if (!request_parse(request))

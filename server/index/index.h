@@ -255,6 +255,14 @@ typedef bool (*message_visit)(const struct message_view *message, void *user);
 
 /* --- polls ----------------------------------------------------------------------------------- */
 
+/* All changes of a list from one cursor to another: the same for whoever asks for it, but for those
+ * with a filter. */
+struct poll_delta {
+    const char *network;
+    struct cursor since, cursor;
+    size_t limit; /* of nodes and tombstones together */
+};
+
 /* One read of a list, of a mailbox, or of both, which may wait until there is something to say. */
 struct poll_request {
     bool renew;    /* renews the caller's lease (events) */
@@ -281,6 +289,11 @@ struct poll_request {
     node_visit on_node;
     void (*on_gone)(const char *id, void *user);
     message_visit on_message;
+
+    /* What many wait for is read once. `keep_delta` has been told the whole delta; `take_delta`
+     * adds one that was kept to its answer, or returns false, and it is read. NULL: neither. */
+    void (*keep_delta)(const struct poll_delta *delta, void *user);
+    bool (*take_delta)(const struct poll_delta *delta, void *user);
 };
 
 struct poll_result {

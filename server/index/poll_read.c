@@ -155,6 +155,35 @@ static void list_read(int error, void *user)
         poll_answer(poll);
 }
 
+static struct poll_delta delta_to(const struct poll *poll, struct cursor cursor)
+{
+    return (struct poll_delta){
+        poll->network_name, poll->request.since, cursor, poll->request.list_limit};
+}
+
+/* Is it one of many, perhaps, that are told the same? */
+static bool is_shared(const struct poll *poll)
+{
+    return poll->request.keep_delta && !poll->request.match && poll->request.wait_s > 0;
+}
+
+static bool take_delta(struct poll *poll)
+{
+    struct poll_delta delta = delta_to(poll, list_cursor(poll));
+    return is_shared(poll) && poll->request.take_delta(&delta, poll->user);
+}
+
+static void changes_read(int error, void *user)
+{
+    struct poll *poll = user;
+
+    if (!error && !poll->result.more && is_shared(poll)) {
+        struct poll_delta delta = delta_to(poll, poll->result.cursor);
+        poll->request.keep_delta(&delta, poll->user);
+    }
+    list_read(error, poll);
+}
+
 /* There is more than this page takes; a whole list goes on after that id. */
 static bool end_page(struct poll *poll, const char *after)
 {
@@ -217,8 +246,11 @@ static void read_list(struct poll *poll)
         list_read(0, poll);
     } else if (request->has_since && !result->reset) {
         /* With no row at all the cursor moves on too: what changed has changed again since. */
-        store->f->list_changes(
-            store, network->number, request->since.seq, list_row, list_read, poll);
+        if (take_delta(poll))
+            list_read(0, poll);
+        else
+            store->f->list_changes(
+                store, network->number, request->since.seq, list_row, changes_read, poll);
     } else {
         char after_id[sizeof poll->after_id];
         strcpy(after_id, result->reset ? "" : poll->after_id); /* which moves on with each row */

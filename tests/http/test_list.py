@@ -364,6 +364,30 @@ class TestWaiting(IndexCase):
         for poll in pending:
             self.assertNodes(poll.reply().json(), "b")
 
+    def test_wait_of_many_gives_each_what_it_asked_for(self):
+        """What many wait for is put together once, and not for those who asked for something else."""
+        me = self.node("me")
+        worker = self.node("a", meta={"role": "worker"})
+        elsewhere = self.node("b", network=self.network + "x")
+        others = self.park_list(elsewhere.cursor, network=elsewhere.network)
+        events = me.parks_events(since=worker.cursor)
+        plain = [self.park_list(worker.cursor) for _ in range(3)]
+        limited = [self.park_list(worker.cursor, limit=1) for _ in range(3)]
+        masters = [self.park_list(worker.cursor, meta_role="master") for _ in range(2)]
+        worker.heartbeat(meta={"role": "worker", "x": 1})
+        for poll in (*plain, *limited):
+            delta = poll.reply().json()
+            self.assertNodes(delta, "a")
+            self.assertEqual(delta["nodes"][0]["meta"], {"role": "worker", "x": 1})
+            self.assertEqual(delta["cursor"], self.list()["cursor"])
+        for poll in masters:
+            self.assertNodes(poll.reply().json(), "", gone="a")
+        told = events.reply().json()
+        self.assertEqual(told["list"]["nodes"][0]["meta"], {"role": "worker", "x": 1})
+        self.assertEqual(told["mail"]["messages"], [])
+        elsewhere.delete()
+        self.assertNodes(others.reply().json(), "", gone="b")
+
     def test_wait_does_not_end_with_what_nobody_sees(self):
         node = self.node("a")
         pending = self.park_list(node.cursor)

@@ -14,6 +14,7 @@ from tests.lib.raw import RawSocket, request_bytes
 
 WAIT_S = 50
 TTL_S = 5
+WATCHERS = 50
 PIECES = 1000  # after so many orders a reply is not expected any more
 SDP = "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n" + "a=x\r\n" * 100
 
@@ -215,6 +216,27 @@ def count_poll():
         return index.orders.each(poll, before)
 
 
+def count_fanout():
+    """A change that many hear of who wait, for each of them."""
+    with Counted() as index:
+        index.register_all(1000)
+        cursor = Cursor(index)
+        readers = [index.connect() for _ in range(WATCHERS)]
+
+        def before(_):
+            cursor.look()
+            index.orders.pass_time(1)
+            for reader in readers:
+                index.send("GET", f"/list?since={cursor.text}&wait={WAIT_S}", link=reader)
+
+        def tell(n):
+            change(index, n)
+            for reader in readers:
+                assert len(index.read(reader)["nodes"]) == 1
+
+        return index.orders.each(tell, before, times=20) / WATCHERS
+
+
 # --- messages -----------------------------------------------------------------------------------
 
 class Mail:
@@ -299,6 +321,7 @@ SCENARIOS = {
     "list-unchanged": count_list_unchanged,
     "list-delta": count_list_delta,
     "poll": count_poll,
+    "fanout": count_fanout,
     "message-post": count_message_post,
     "message-read": count_message_read,
     "message-handed": count_message_handed,
