@@ -164,8 +164,10 @@ class TestStatus(StatusPages, PageCase):
                 "id": f"m{number}", "type": "offer", "body": {}}, token=token)
 
     def live(self, path="/"):
+        """It follows, and has drawn who is here: that comes a frame after it says so."""
         page = self.opened(path)
-        page.run("await says('#state', 'Live'); return null;")
+        page.run("await says('#state', 'Live');"
+                 "await until(() => /^\\d/.test($('#count').textContent)); return null;")
         return page
 
     # --- looking ------------------------------------------------------------------------------
@@ -249,20 +251,10 @@ class TestStatus(StatusPages, PageCase):
                                   ".length"), 0)
         self.looks(page, "plain")
         page.go(self.url + "/?limit=1")
-        page.run("document.querySelector('nav a').click(); return null;")
-        self.wait_for(page, "document.querySelector('#rows th').textContent === 'master-a'")
+        with page.loading():
+            page.run("document.querySelector('nav a').click(); return null;")
+        self.assertEqual(page.run("document.querySelector('#rows th').textContent"), "master-a")
         self.assertClean(page)
-
-    def wait_for(self, page, condition):
-        """Where the page itself has no timers."""
-        for _ in range(500):
-            try:
-                if page.run(condition):
-                    return
-            except AssertionError:
-                pass  # it is between two documents
-            page.call("Page.getLayoutMetrics")
-        self.fail(condition)
 
     def test_page_with_strangers_strings_runs_none(self):
         self.register("evil", meta={EVIL: EVIL})
@@ -475,23 +467,15 @@ class TestKeyed(StatusPages, HttpCase):
         self.assertNotIn(self.blue, page.run("document.documentElement.outerHTML"))
         page.run("await until(() => $('[data-load=nodes]').parentElement.hidden); return null;")
         self.looks(page, "keyed")
-        page.call("Page.reload")
+        with page.loading():
+            page.call("Page.reload")
         page.run(PRELUDE)
-        page.run("await until(() => row('b1')); $('#forget').click(); return null;")
-        self.wait_for_key_form(page)
-        self.assertEqual(page.run("sessionStorage.length"), 0)
+        page.run("await until(() => row('b1')); return null;")
+        with page.loading():
+            page.run("$('#forget').click(); return null;")
+        self.assertEqual(page.run("[document.querySelector('#key').hidden, sessionStorage.length]"),
+                         [False, 0])
         self.assertClean(page, "401")
-
-    def wait_for_key_form(self, page):
-        for _ in range(500):
-            try:
-                if page.run("document.readyState === 'complete'"
-                            "&& !document.querySelector('#key').hidden"):
-                    return
-            except AssertionError:
-                pass  # it is between two documents
-            page.call("Page.getLayoutMetrics")
-        self.fail("the page does not ask for the key")
 
     def test_another_tab_has_not_the_key(self):
         context = self.browser.context()

@@ -1,6 +1,7 @@
 """Debian's chromium, driven over its DevTools pipe: pages in contexts of their own, in a namespace."""
 
 import base64
+import contextlib
 import json
 import os
 import subprocess
@@ -124,11 +125,17 @@ class Page:
     def call(self, method, **params):
         return self.browser.call(method, session=self.session, **params)
 
-    def go(self, url):
+    @contextlib.contextmanager
+    def loading(self, what="another document"):
+        """What is done inside makes it load another document, which is there after it."""
         self._loaded.clear()
-        told = self.call("Page.navigate", url=url)
-        assert "errorText" not in told, f"{url}: {told['errorText']}"
-        assert self._loaded.wait(CALL_S), f"{url} did not load"
+        yield
+        assert self._loaded.wait(CALL_S), f"{what} did not load"
+
+    def go(self, url):
+        with self.loading(url):
+            told = self.call("Page.navigate", url=url)
+            assert "errorText" not in told, f"{url}: {told['errorText']}"
 
     def run(self, script, timeout=CALL_S):
         """The value of the script, an expression or the body of an async function."""
