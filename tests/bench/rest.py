@@ -3,8 +3,9 @@
 than send their heartbeats, memory by how many are registered.
 
 Nodes have the lease that the index gives them by itself, and beat after a third of it, evenly
-spread, over a few kept connections. `peerjs` has a WebSocket for each node, with a HEARTBEAT every
-5 s as its clients send it; its memory is that with so many sockets open.
+spread, over a few kept connections; `bare` is sent the same. `peerjs` has a WebSocket for each
+node, with a HEARTBEAT every 5 s as its clients send it; its memory is that with so many sockets
+open.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 from tests.bench.lib.generator import staying  # noqa: E402
 from tests.bench.lib.peerjs import PeerJS  # noqa: E402
 from tests.bench.lib.report import Bench, in_turn, resident_kib  # noqa: E402
+from tests.bench.lib.rivals import Bare  # noqa: E402
 from tests.lib.crowd import register  # noqa: E402
 from tests.lib.http import Client  # noqa: E402
 from tests.lib.index import Index, NO_NODE_CAPS  # noqa: E402
@@ -78,7 +80,7 @@ def median_row(rows):
 
 def main():
     bench = Bench("rest", __doc__)
-    bench.parser.set_defaults(rounds=1)
+    bench.parser.set_defaults(rounds=3)
     bench.option("--seconds", type=int, default=10, help="how long CPU is measured")
     bench.option("--nodes", type=int, nargs="+", default=[10, 1000, 10000])
     bench.option("--sockets", type=int, nargs="+", default=[10, 1000],
@@ -104,8 +106,9 @@ def main():
     for nodes in sorted({*arguments.nodes, *arguments.sockets}):
         measures = {}
         if nodes in arguments.nodes:
-            measures["index"] = lambda n=nodes: beating(
-                "nodes", index_for_many(), n, interval_s, seconds)
+            for server, start in (("index", index_for_many), ("bare", Bare)):
+                measures[server] = lambda n=nodes, start=start: beating(
+                    "nodes", start(), n, interval_s, seconds)
         if nodes in arguments.sockets:
             measures["peerjs"] = lambda n=nodes: beating(
                 "sockets", PeerJS(), n, PEERJS_INTERVAL_S, seconds)

@@ -53,7 +53,8 @@ class Rival:
         """It is ready once `answers` says so, and lost once it has ended."""
         end = time.monotonic() + START_S
         while not self.answers():
-            assert self.process.poll() is None, f"{self.command()[0]} ended at its start"
+            assert self.process.poll() is None, \
+                f"{self.command()[0]} ended at its start; `make bench` installs what is missing"
             assert time.monotonic() < end, f"{self.command()[0]} did not get ready"
             time.sleep(0.002)
 
