@@ -104,6 +104,7 @@
 #define LIMIT_LINK_CHARS 512   /* a longer link to the next page is left out */
 #define LIMIT_POLICY_CHARS 384 /* of a page's policy: the head of its reply must fit too */
 #define LIMIT_URL_CHARS 2048
+#define LIMIT_ARGUMENTS 32 /* in a URL; their room in the pool is reckoned with */
 /* of bodies that arrive and replies that are sent: past it the slowest go */
 #define LIMIT_HELD_BYTES (16 * 1024 * 1024)
 /* where so much of that is taken, a page is smaller */

@@ -178,18 +178,34 @@ static int check_headers(const struct headers *headers, struct fault *ret_fault)
         "control character in its value");
 }
 
+int checks_target(const char *target, struct fault *ret_fault)
+{
+    size_t length = strlen(target), count = 0;
+
+    for (const char *at = strchr(target, '?'); at; at = strchr(at + 1, '&'))
+        count++;
+    if (count <= LIMIT_ARGUMENTS && length + count * HEADER_OVERHEAD_BYTES <= LIMIT_HEADER_BYTES)
+        return 0;
+    return fault_set(ret_fault, ERROR_HEADERS_TOO_LARGE,
+        "the URL has %zu characters and %zu arguments: at most %d and %d are taken", length, count,
+        LIMIT_URL_CHARS, LIMIT_ARGUMENTS);
+}
+
 int checks_size(struct request *request, struct fault *ret_fault)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    size_t size = info ? info->header_size : 0;
+    const char *cookie = request_header(request, MHD_HTTP_HEADER_COOKIE);
+    /* Of cookies there is a copy, taken to pieces. */
+    size_t size = (info ? info->header_size : 0) + (cookie ? strlen(cookie) : 0);
     int count = MHD_get_connection_values(
-        request->mhd, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND, NULL, NULL);
+        request->mhd, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND | MHD_COOKIE_KIND, NULL, NULL);
 
     if (size + (size_t)count * HEADER_OVERHEAD_BYTES <= LIMIT_HEADER_BYTES)
         return 0;
     return fault_set(ret_fault, ERROR_HEADERS_TOO_LARGE,
-        "the request line and %d headers and arguments have %zu bytes: send fewer or shorter ones",
+        "the request line and %d headers, arguments and cookies take %zu bytes: send fewer or "
+        "shorter ones",
         count, size);
 }
 

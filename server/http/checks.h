@@ -6,6 +6,10 @@
 
 #include <stdbool.h>
 
+/* Before libmicrohttpd reads the arguments in a target (RFC 9112, 3.2): has it room for them, while
+ * headers that came with it are in the same pool? Where it has not, it would not answer at all. */
+int checks_target(const char *target, struct fault *ret_fault);
+
 /* The head of a reply is built in the same pool as the request's: is there room left for it? Where
  * there is not, no reply can be queued. */
 int checks_size(struct request *request, struct fault *ret_fault);

@@ -245,7 +245,13 @@ void connections_notify(void *user, struct MHD_Connection *mhd, void **socket_co
             shutdown(fd, SHUT_RDWR);
         }
     } else if (*socket_context) {
-        connection_free(*socket_context);
+        struct http_connection *connection = *socket_context;
+        const struct http_loop_config *config = &daemon->loop->config;
+        /* libmicrohttpd tells nothing of one that it had no memory to refuse. */
+        if (connection->request)
+            config->complete(
+                config->user, mhd, &connection->request, MHD_REQUEST_TERMINATED_WITH_ERROR);
+        connection_free(connection);
         *socket_context = NULL;
     }
 }

@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define PREFLIGHT_MAX_AGE_S "86400"
 
@@ -116,6 +117,34 @@ static const char *path_of(const char *target)
     return path ? path : "/";
 }
 
+static void answer_by_hand(struct request *request, const struct fault *fault)
+{
+    metrics_problem(fault->error);
+    request->sent_bytes = by_hand_answer(request->mhd, fault, request->id);
+    request->status = error_http_status(fault->error);
+    request->by_hand = true;
+}
+
+/* Before anything but its target is known. libmicrohttpd may still call with the rest of it. */
+static void refuse_target(
+    struct request *request, const char *target, const struct fault *target_fault)
+{
+    struct fault rate_fault;
+
+    request->failed = true;
+    request->began_ns = uv_hrtime();
+    request->caller.address = request->connection->address;
+    request->source = request->connection->source;
+    access_begin(request, "-", target);
+    request->shown_path[strcspn(request->shown_path, "?")] = '\0';
+    if (check_rate(request, &rate_fault))
+        shutdown(request->connection->fd, SHUT_RDWR);
+    else
+        answer_by_hand(request, target_fault);
+    meter_request(request);
+    access_end(request, request->by_hand);
+}
+
 /* The first sight of a request. A refusal is mostly answered after the body. */
 static enum MHD_Result begin(
     struct request *request, const char *path, const char *method, const char *version)
@@ -125,20 +154,13 @@ static enum MHD_Result begin(
     request->begun = true;
     request->began_ns = uv_hrtime();
     request->needs_host = strcmp(version, MHD_HTTP_VERSION_1_0) != 0;
-    request->connection = http_connection_of(request->mhd);
-    if (!request->connection)
-        return MHD_NO;
     http_connection_enter(request->connection, HTTP_BODY);
     access_begin(request, method, path);
     int misled = find_caller(request, &misleading);
     int limited = check_rate(request, &fault);
     if (checks_size(request, limited ? &misleading : &fault)) {
-        if (!limited) {
-            metrics_problem(fault.error);
-            request->sent_bytes = by_hand_answer(request->mhd, &fault, request->id);
-        }
-        request->status = limited ? 0 : error_http_status(fault.error);
-        request->by_hand = !limited;
+        if (!limited)
+            answer_by_hand(request, &fault);
         return MHD_NO;
     }
     if (!limited) {
@@ -166,16 +188,22 @@ static enum MHD_Result begin(
 
 /* --- the life of a request ------------------------------------------------------------------- */
 
-static void *on_begin(void *user, const char *uri, struct MHD_Connection *mhd)
+static void *on_begin(void *user, const char *target, struct MHD_Connection *mhd)
 {
-    struct request *request = calloc(1, sizeof *request);
+    struct http_connection *connection = http_connection_of(mhd);
+    struct request *request = connection ? calloc(1, sizeof *request) : NULL;
+    struct fault fault;
 
     if (!request)
         return NULL;
     request->door = user;
     request->mhd = mhd;
-    request->url_length = strlen(uri);
-    request->has_nul = strstr(uri, "%00") != NULL;
+    request->connection = connection;
+    connection->request = request;
+    request->url_length = strlen(target);
+    request->has_nul = strstr(target, "%00") != NULL;
+    if (checks_target(target, &fault))
+        refuse_target(request, target, &fault);
     return request;
 }
 
@@ -215,7 +243,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const 
 
     (void)user;
     (void)mhd;
-    if (!request)
+    if (!request || request->failed)
         return MHD_NO;
     if (!request->begun)
         return begin(request, path_of(path), method, version);
@@ -237,19 +265,19 @@ static void on_complete(void *user, struct MHD_Connection *mhd, void **request_c
     enum MHD_RequestTerminationCode code)
 {
     struct request *request = *request_context;
-    struct http_connection *connection = http_connection_of(mhd);
 
     (void)user;
+    (void)mhd;
     if (!request)
         return;
     *request_context = NULL;
-    if (connection)
-        http_connection_enter(connection, HTTP_IDLE);
+    request->connection->request = NULL;
+    http_connection_enter(request->connection, HTTP_IDLE);
     if (request->begun) {
         meter_request(request);
         access_end(request, code == MHD_REQUEST_TERMINATED_COMPLETED_OK || request->by_hand);
     }
-    if (request->source && (!request->connection || request->source != request->connection->source))
+    if (request->source && request->source != request->connection->source)
         source_release(request->door->config.sources, request->source);
     if (request->response)
         MHD_destroy_response(request->response);

@@ -122,7 +122,7 @@ struct request {
     bool begun;
     bool by_hand; /* answered past libmicrohttpd */
     bool suspended;
-    bool failed; /* there was no memory for a reply: the connection is closed */
+    bool failed; /* the connection is closed: it was refused at once, or no memory for a reply */
 };
 
 struct reply_header {

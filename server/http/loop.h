@@ -51,8 +51,9 @@ struct http_connection {
     uint16_t port;
     int fd;
     bool tls;
-    bool ops; /* came by the listener for operations, */
-    bool own; /* at an address that only this machine reaches */
+    bool ops;      /* came by the listener for operations, */
+    bool own;      /* at an address that only this machine reaches */
+    void *request; /* that has begun and not ended, or NULL */
     struct handshake handshake;
     size_t held_bytes; /* of the body that arrives, or the reply that is sent; see below */
 };
@@ -68,7 +69,7 @@ struct http_loop_config {
     bool (*exempt)(const struct address *address, void *user); /* not counted by address */
     MHD_AccessHandlerCallback handle;
     void *(*begin)(void *user, const char *uri, struct MHD_Connection *mhd); /* makes con_cls */
-    MHD_RequestCompletedCallback complete;
+    MHD_RequestCompletedCallback complete; /* ends the connection's request */
     bool (*pass_done)(void *user); /* after each pass over the ready sockets; true: once more */
     void *user;
 };

@@ -72,6 +72,17 @@ class TestHeads(AttackCase):
                     "/list?since=" + "b" * length, "/nodes/" + "../" * (length // 3),
                     "/list?meta." + "k" * length + "=v", "/" * length)])
 
+    def test_arguments_without_number_are_refused(self):
+        with self.attack("arguments without number") as attack:
+            self.throw(attack, [
+                request("GET", "/list?" + "a&" * count) for count in (50, 90, 200, 2_500, 50_000)])
+
+    def test_cookies_without_number_are_refused(self):
+        with self.attack("cookies without number") as attack:
+            self.throw(attack, [
+                request("GET", "/list")[:-2] + b"Cookie: " + b"a=b; " * count + b"\r\n\r\n"
+                for count in (60, 70, 200, 50_000)])
+
     def test_bodies_that_never_come_are_refused(self):
         """Nothing is made ready for what is only announced."""
         with self.attack("lengths without a body") as attack:

@@ -62,6 +62,31 @@ class TestSize(RawCase):
             "Connection: close", *(f"a{number}: b" for number in range(count))]))
             for count in range(0, 400, 4))
 
+    def test_cookies_of_every_number_get_one_reply(self):
+        """Up to where libmicrohttpd refuses them, with the head of its reply twice."""
+        self.sweep((count, request_bytes("GET", "/healthz", headers=[
+            "Connection: close", "Cookie: " + "a=b; " * count]))
+            for count in range(0, 68, 2))
+
+    def test_cookies_of_every_size_get_one_reply(self):
+        self.sweep((size, request_bytes("GET", "/healthz", headers=[
+            "Connection: close", "Cookie: a=" + "b" * size]))
+            for size in range(1000, 2500, 30))
+
+    def test_arguments_of_every_number_get_one_reply(self):
+        for what, argument, headers in (
+                ("names", "a", []), ("values", "a=b", []), ("long ones", "a" * 25, []),
+                ("with headers", "a", ["X-Pad: " + "x" * 2000])):
+            with self.subTest(what):
+                self.sweep((count, request_bytes("GET", "/healthz?" + "&".join(count * [argument]),
+                                                 headers=["Connection: close", *headers]))
+                           for count in (*range(100), 150))
+
+    def test_arguments_too_many_are_told_their_number(self):
+        reply = self.only_reply(request_bytes("GET", "/list?" + "a&" * 199))
+        self.assertRefused(reply, 431, "headers_too_large")
+        self.assertIn("200 arguments", reply["detail"])
+
 
 class TestHost(RawCase):
     def refused(self, *headers):
@@ -85,6 +110,17 @@ class TestHost(RawCase):
 class TestTarget(RawCase):
     def get(self, target):
         return self.only_reply(request_bytes("GET", target, headers=["Connection: close"]))
+
+    def test_target_of_every_length_gets_one_reply(self):
+        for start in ("/", "/?", "/?a&", "/?a="):
+            seen = []
+            for length in range(1000, 8000, 50):
+                with self.subTest(start=start, length=length):
+                    reply = self.get(start + "x" * length)
+                    self.assertIn(reply.status, (200, 404, 414, 431))
+                    if reply.status not in seen:
+                        seen.append(reply.status)
+            self.assertEqual(seen[1:3], [414, 431])
 
     def test_target_that_is_a_whole_url_is_understood(self):
         self.node("a")
