@@ -108,7 +108,8 @@ static const char *pass_twin(
     const struct reply *reply, const char *start, const char *at, const char *end)
 {
     size_t size = (size_t)(at - start);
-    bool own = (reply->status == 400 || reply->status == 413) && !find(reply, "Content-Type");
+    bool own = (reply->status == 400 || reply->status == 413 || reply->status == 431) &&
+               !find(reply, "Content-Type");
     return own && (size_t)(end - at) >= size && !memcmp(start, at, size) ? at + size : at;
 }
 
