@@ -103,6 +103,10 @@ class TestRequests(TlsCase):
         connection.request("GET", "/list", headers={f"X-{n}": "y" * 30 for n in range(42)})
         self.assertEqual(connection.getresponse().status, 431)
 
+    def test_arguments_too_many_are_told_over_tls(self):
+        status, problem = self.answer(self.ask(self.secure(), "GET", "/list?" + "a&" * 200))
+        self.assertEqual((status, problem["code"]), (431, "headers_too_large"))
+
     def test_many_connections_at_once(self):
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
             statuses = list(pool.map(
