@@ -22,15 +22,10 @@ void delta_keep(
     kept->of.network = kept->network;
 }
 
-static bool same_cursor(const struct cursor *one, const struct cursor *other)
-{
-    return one->epoch == other->epoch && one->seq == other->seq;
-}
-
 bool delta_is_kept(const struct kept_delta *kept, const struct poll_delta *delta)
 {
-    return !strcmp(kept->network, delta->network) && same_cursor(&kept->of.since, &delta->since) &&
-           same_cursor(&kept->of.cursor, &delta->cursor) && kept->of.limit == delta->limit;
+    return !strcmp(kept->network, delta->network) && cursor_equal(kept->of.since, delta->since) &&
+           cursor_equal(kept->of.cursor, delta->cursor) && kept->of.limit == delta->limit;
 }
 
 void delta_copy(const struct kept_delta *kept, struct poll_pieces *pieces)

@@ -39,6 +39,11 @@ bool cursor_parse(const char *text, struct cursor *ret_cursor)
     return true;
 }
 
+bool cursor_equal(struct cursor one, struct cursor other)
+{
+    return one.epoch == other.epoch && one.seq == other.seq;
+}
+
 const char *cursor_format(const struct cursor *cursor, char ret_text[CURSOR_TEXT_SIZE])
 {
     static const char hex[] = "0123456789abcdef";

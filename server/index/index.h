@@ -30,6 +30,7 @@ struct cursor {
 };
 
 bool cursor_parse(const char *text, struct cursor *ret_cursor);
+bool cursor_equal(struct cursor one, struct cursor other);
 const char *cursor_format(const struct cursor *cursor, char ret_text[CURSOR_TEXT_SIZE]);
 
 struct index;

@@ -14,8 +14,7 @@ static struct cursor list_cursor(const struct poll *poll)
 bool list_is_news(const struct poll *poll)
 {
     struct cursor now = list_cursor(poll), since = poll->request.since;
-    return poll->request.list &&
-           (!poll->request.has_since || since.epoch != now.epoch || since.seq != now.seq);
+    return poll->request.list && (!poll->request.has_since || !cursor_equal(since, now));
 }
 
 /* May it hear of the list now? What answers no wait may always speak. */

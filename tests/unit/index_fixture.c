@@ -635,8 +635,3 @@ struct watch *fixture_get_node(
     assert_int_equal(watch->node_count, watch->fault.error == 0 ? 1 : 0);
     return watch;
 }
-
-bool cursor_equal(struct cursor a, struct cursor b)
-{
-    return a.epoch == b.epoch && a.seq == b.seq;
-}

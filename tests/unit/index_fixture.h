@@ -229,6 +229,4 @@ struct watch *fixture_acknowledge(struct fixture *fixture, unsigned number, stru
 struct watch *fixture_get_node(
     struct fixture *fixture, const struct caller *caller, const char *network, const char *id);
 
-bool cursor_equal(struct cursor a, struct cursor b);
-
 #endif
